@@ -1,0 +1,1 @@
+//! Runs a plan: dispatcher, ledger, cells, waiting, stopping.

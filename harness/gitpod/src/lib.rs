@@ -1,0 +1,1 @@
+//! Installs Gitpod and talks to it.

@@ -1,0 +1,1 @@
+//! Messages of Gitpod's ws-manager, written by hand and pinned by golden bytes.

@@ -1,0 +1,1 @@
+//! Reports and the gate: pure functions of a folded run.
