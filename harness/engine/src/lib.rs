@@ -1,1 +1,19 @@
-//! Runs a plan: dispatcher, ledger, cells, waiting, stopping.
+//! Runs a plan. Knows no vendor, no Gitpod and no report.
+
+pub mod artifacts;
+pub mod bench;
+pub mod cell;
+pub mod cx;
+pub mod failure;
+pub mod installer;
+pub mod ledger;
+pub mod provider;
+pub mod reach;
+pub mod run;
+pub mod secret;
+pub mod stop;
+pub mod sweep;
+pub mod wait;
+
+/// A boxed future, for the few places where a function pointer must return one.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,1 +1,18 @@
-//! Words and decisions of gsh: no async, no input or output, no clock.
+//! Words and decisions of gsh.
+//!
+//! Everything here is a plain value or a pure function: no async, no input or output, no clock and no
+//! randomness. What happens in the outside world arrives as [`event::Event`]s and is folded into a
+//! [`run::RunState`]; everything people read is derived from that.
+
+pub mod axis;
+pub mod check;
+pub mod cover;
+pub mod event;
+pub mod exit;
+pub mod lease;
+pub mod matrix;
+pub mod outcome;
+pub mod plan;
+pub mod rules;
+pub mod run;
+pub mod scenario;

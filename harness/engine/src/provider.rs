@@ -1,0 +1,221 @@
+//! The port to whoever lends clusters.
+
+use std::net::IpAddr;
+
+use gsh_model::axis::Cell;
+use gsh_model::axis::CellId;
+use gsh_model::lease::{LeaseId, Resource, RunId};
+use gsh_model::scenario::Need;
+use jiff::Timestamp;
+
+use crate::cx::Cx;
+use crate::failure::Failure;
+use crate::reach::Reach;
+use crate::secret::Secret;
+
+/// What a cell asks of a provider.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// The run.
+    pub run: RunId,
+    /// Name of the lease; server names derive from it.
+    pub lease: LeaseId,
+    /// Stable name of the cell.
+    pub cell_id: CellId,
+    /// What to build.
+    pub cell: Cell,
+    /// From when on anybody may remove it.
+    pub expires: Timestamp,
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeRole {
+    /// Runs the control plane and carries workloads (`single`, `small`).
+    ManagerAndWorker,
+    /// Runs the control plane only, tainted (`medium`).
+    Manager,
+    /// Carries workloads.
+    Worker,
+}
+
+/// How to log in to a machine as root. The host key is pinned: it was made by us and given to the machine at birth.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Public address.
+    pub address: IpAddr,
+    /// Port of the machine's own SSH server.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// The only host key accepted, as one OpenSSH line (`ssh-ed25519 AAAA…`).
+    pub host_key: String,
+    /// Private key, OpenSSH PEM.
+    pub key: Secret,
+}
+
+/// One machine of a cluster.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Server name, host name and Node name at once.
+    pub name: String,
+    /// What it is for.
+    pub role: NodeRole,
+    /// Public address.
+    pub public: IpAddr,
+    /// Address in the lease's private network.
+    pub private: Option<IpAddr>,
+    /// How to log in, where that is possible.
+    pub login: Option<Login>,
+}
+
+/// External database, registry and object store of a cell, as the installer needs them.
+#[derive(Debug, Clone, Default)]
+pub struct Stores {
+    /// Database, when the cell wants an external one.
+    pub database: Option<DatabaseStore>,
+    /// Registry, when the cell wants an external one.
+    pub registry: Option<RegistryStore>,
+    /// Object store, when registry or storage want S3.
+    pub s3: Option<S3Store>,
+}
+
+/// An external MySQL 5.7 with the logical database `gitpod`.
+#[derive(Debug, Clone)]
+pub struct DatabaseStore {
+    /// Host name or address as pods reach it.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User, which may create databases.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+    /// PEM of the CA that signed its certificate, for `external-tls`.
+    pub ca_pem: Option<String>,
+}
+
+/// An external registry.
+#[derive(Debug, Clone)]
+pub struct RegistryStore {
+    /// Without scheme, a path prefix is allowed.
+    pub url: String,
+    /// User.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// An external S3 store.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    /// `host[:port]`, without scheme.
+    pub endpoint: String,
+    /// Region.
+    pub region: String,
+    /// Bucket of workspace content in single-bucket mode.
+    pub bucket: String,
+    /// Bucket of the in-cluster registry.
+    pub registry_bucket: String,
+    /// Access key id.
+    pub access_key: Secret,
+    /// Secret access key.
+    pub secret_key: Secret,
+    /// Plain HTTP.
+    pub insecure: bool,
+}
+
+/// A reachable k3s.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Its machines.
+    pub nodes: Vec<Node>,
+    /// Where the site is reached from outside (80, 443, 22).
+    pub ingress: IpAddr,
+    /// Where nodes and pods inside the cluster reach the site; the same address unless a load balancer is private.
+    pub ingress_inside: IpAddr,
+    /// Client of its API.
+    pub kube: kube::Client,
+    /// Kubeconfig that works from the runner, YAML.
+    pub kubeconfig: Secret,
+    /// External stores.
+    pub stores: Stores,
+    /// How the runner reaches ports.
+    pub reach: Reach,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("lease", &self.lease)
+            .field("nodes", &self.nodes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a release removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Everything that was removed, in order.
+    pub removed: Vec<Resource>,
+}
+
+/// Why a release is not complete.
+#[derive(Debug, Clone)]
+pub struct ReleaseFailure {
+    /// What is known to be left; empty when even that could not be found out.
+    pub left: Vec<Resource>,
+    /// What went wrong.
+    pub failure: Failure,
+}
+
+/// A lease found in the account by its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundLease {
+    /// The run that made it.
+    pub run: RunId,
+    /// The lease.
+    pub lease: LeaseId,
+    /// From when on anybody may remove it.
+    pub expires: Timestamp,
+    /// Its resources.
+    pub resources: Vec<Resource>,
+}
+
+/// Lends clusters.
+///
+/// `acquire` and `grow` are never dropped halfway: they look at the stop *between* requests and let a sent request
+/// finish. `release` works from labels alone, is idempotent, and works after a crash.
+pub trait Provider: Send + Sync + 'static {
+    /// `hetzner`, `embedded` or `attached`, for the record.
+    fn name(&self) -> &str;
+
+    /// What it can offer to scenarios.
+    fn offers(&self) -> Vec<Need>;
+
+    /// Makes a cluster.
+    fn acquire(
+        &self,
+        cx: &Cx,
+        request: &LeaseRequest,
+    ) -> impl Future<Output = Result<Cluster, Failure>> + Send;
+
+    /// Adds a node; it must join from its user-data alone.
+    fn grow(&self, cx: &Cx, lease: &LeaseId) -> impl Future<Output = Result<Node, Failure>> + Send;
+
+    /// Removes everything of a lease and proves by listing that nothing is left.
+    fn release(
+        &self,
+        cx: &Cx,
+        lease: &LeaseId,
+    ) -> impl Future<Output = Result<Released, ReleaseFailure>> + Send;
+
+    /// Every lease in the account that carries our labels; of one run, where given.
+    fn find(
+        &self,
+        cx: &Cx,
+        run: Option<&RunId>,
+    ) -> impl Future<Output = Result<Vec<FoundLease>, Failure>> + Send;
+}

@@ -1,0 +1,46 @@
+//! How the runner reaches names and ports, like curl's `--connect-to`.
+//!
+//! Two uses: the domain of an installation under test is in no public DNS, and where a runner may not bind privileged
+//! ports the embedded world listens elsewhere. Every connection of the harness asks here first; nobody above the doors
+//! knows why an answer differs from the question.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where connections really go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    ports: BTreeMap<u16, u16>,
+}
+
+impl Reach {
+    /// Every port as asked for.
+    #[must_use]
+    pub fn direct() -> Self {
+        Self::default()
+    }
+
+    /// With some ports moved elsewhere on the same address: asked-for port to real port.
+    #[must_use]
+    pub fn with_ports(ports: BTreeMap<u16, u16>) -> Self {
+        Self { ports }
+    }
+
+    /// The real place of an address.
+    #[must_use]
+    pub fn at(&self, address: IpAddr, port: u16) -> SocketAddr {
+        SocketAddr::new(address, self.ports.get(&port).copied().unwrap_or(port))
+    }
+
+    /// Whether this port is really used, not moved elsewhere.
+    #[must_use]
+    pub fn is_direct(&self, port: u16) -> bool {
+        !self.ports.contains_key(&port)
+    }
+
+    /// The moved ports, for the notes of a run.
+    #[must_use]
+    pub fn moved(&self) -> &BTreeMap<u16, u16> {
+        &self.ports
+    }
+}

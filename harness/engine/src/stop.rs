@@ -1,0 +1,66 @@
+//! The two-stage stop.
+
+use tokio_util::sync::CancellationToken;
+
+/// First stage: no new work, teardown begins. Second stage: stop waiting, even for teardown.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    first: CancellationToken,
+    second: CancellationToken,
+    ignores_first: bool,
+}
+
+impl Stop {
+    /// A stop that nobody has asked for.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for the next stage.
+    pub fn advance(&self) {
+        if self.first.is_cancelled() {
+            self.second.cancel();
+        }
+        self.first.cancel();
+    }
+
+    /// Asks for the first stage; asking twice changes nothing.
+    pub fn first(&self) {
+        self.first.cancel();
+    }
+
+    /// Asks for the second stage.
+    pub fn second(&self) {
+        self.first.cancel();
+        self.second.cancel();
+    }
+
+    /// The same stop as seen by teardown: only the second stage counts.
+    #[must_use]
+    pub fn second_stage_only(&self) -> Self {
+        Self {
+            ignores_first: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether work that holds this should end.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        if self.ignores_first {
+            self.second.is_cancelled()
+        } else {
+            self.first.is_cancelled()
+        }
+    }
+
+    /// Ready when work that holds this should end.
+    pub async fn requested(&self) {
+        if self.ignores_first {
+            self.second.cancelled().await
+        } else {
+            self.first.cancelled().await
+        }
+    }
+}

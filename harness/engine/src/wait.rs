@@ -1,0 +1,130 @@
+//! The only way to wait: for a state, until a deadline, remembering the last thing seen.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use gsh_model::outcome::Blame;
+
+use crate::cx::Cx;
+use crate::failure::Failure;
+
+/// What a probe saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress<T> {
+    /// The state is there.
+    Ready(T),
+    /// Not yet; what was seen instead, one line.
+    NotYet(String),
+}
+
+/// Why waiting ended without the state.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WaitError {
+    /// Time ran out.
+    #[error("expected {what} within {patience:?}, last saw {last}")]
+    TimedOut {
+        /// What was awaited.
+        what: String,
+        /// How long.
+        patience: Duration,
+        /// The last thing seen.
+        last: String,
+    },
+    /// The probe said that waiting is pointless.
+    #[error(transparent)]
+    Gone(Failure),
+    /// The run was asked to stop.
+    #[error("{what}: the run was asked to stop")]
+    Stopped {
+        /// What was awaited.
+        what: String,
+    },
+}
+
+impl WaitError {
+    /// A failure: the probe's own as it is, a time-out with this blame and code.
+    #[must_use]
+    pub fn blame(self, blame: Blame, code: &'static str) -> Failure {
+        match self {
+            Self::TimedOut {
+                what,
+                patience,
+                last,
+            } => Failure::new(
+                blame,
+                code,
+                format!("{what} within {patience:?}"),
+                format!("last saw {last}"),
+            ),
+            Self::Gone(failure) => failure,
+            Self::Stopped { what } => Failure::stopped(what),
+        }
+    }
+}
+
+/// The first pause between two looks; each further one is half as long again, up to the longest.
+const FIRST: Duration = Duration::from_millis(10);
+/// The longest pause between two looks.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// Waits until the probe is ready, `patience` or the context's deadline is over, or the run is asked to stop.
+///
+/// # Errors
+/// [`WaitError`]; a time-out names what was awaited and the last thing seen.
+pub async fn until<T, F, Fut>(
+    cx: &Cx,
+    what: &str,
+    patience: Duration,
+    mut probe: F,
+) -> Result<T, WaitError>
+where
+    T: Send,
+    F: FnMut() -> Fut + Send,
+    Fut: Future<Output = Result<Progress<T>, Failure>> + Send,
+{
+    let deadline = cx.deadline().min(Instant::now() + patience);
+    let mut last = "nothing yet".to_owned();
+    let mut pause = FIRST;
+    loop {
+        let look = async {
+            tokio::select! {
+                seen = probe() => Some(seen),
+                () = cx.stopped() => None,
+            }
+        };
+        match tokio::time::timeout_at(deadline, look).await {
+            Err(_) => {
+                return Err(WaitError::TimedOut {
+                    what: what.to_owned(),
+                    patience,
+                    last,
+                });
+            }
+            Ok(None) => {
+                return Err(WaitError::Stopped {
+                    what: what.to_owned(),
+                });
+            }
+            Ok(Some(Err(failure))) => return Err(WaitError::Gone(failure)),
+            Ok(Some(Ok(Progress::Ready(value)))) => return Ok(value),
+            Ok(Some(Ok(Progress::NotYet(seen)))) => last = seen,
+        }
+        if Instant::now() + pause >= deadline {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => {}
+                () = cx.stopped() => return Err(WaitError::Stopped { what: what.to_owned() }),
+            }
+            return Err(WaitError::TimedOut {
+                what: what.to_owned(),
+                patience,
+                last,
+            });
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cx.stopped() => return Err(WaitError::Stopped { what: what.to_owned() }),
+        }
+        pause = (pause * 3 / 2).min(LONGEST);
+    }
+}

@@ -1,0 +1,1 @@
+//! The support matrix file: axes, excludes, includes.

@@ -1,0 +1,1 @@
+//! Which combinations make no sense, each with an id and a reason.
