@@ -1,10 +1,11 @@
 //! The port to whoever installs the product.
 
 use gsh_model::axis::Cell;
+use gsh_model::lease::LeaseId;
 
 use crate::cx::Cx;
 use crate::failure::Failure;
-use crate::provider::Cluster;
+use crate::provider::{Cluster, Site};
 use crate::secret::Secret;
 
 /// Gitpod running in a cluster.
@@ -41,12 +42,19 @@ pub struct WsmanCredentials {
 
 /// Installs the product, or finds out what is installed.
 pub trait Installer: Send + Sync + 'static {
+    /// Decides domain and certificate of the site, before any machine is ordered.
+    ///
+    /// # Errors
+    /// When the cell wants a certificate that nobody gave.
+    fn site(&self, cx: &Cx, lease: &LeaseId, cell: &Cell) -> Result<Site, Failure>;
+
     /// Installs what the cell asks for.
     fn install(
         &self,
         cx: &Cx,
         cluster: &Cluster,
         cell: &Cell,
+        site: &Site,
     ) -> impl Future<Output = Result<Installation, Failure>> + Send;
 
     /// Finds out what is installed, changing nothing.

@@ -26,6 +26,23 @@ pub struct LeaseRequest {
     pub cell: Cell,
     /// From when on anybody may remove it.
     pub expires: Timestamp,
+    /// The site that will be installed: nodes must trust its registry from birth, scaled-out ones too.
+    pub site: Site,
+}
+
+/// The site that will be installed on a lease, decided before the first machine is ordered.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its domain. In no public DNS: whoever connects brings the address.
+    pub domain: String,
+    /// `host:port` of the registry that nodes pull workspace images from, `reg.<domain>:20000`.
+    pub node_registry: String,
+    /// PEM of the certificate authority that nodes must be taught to trust; absent when the certificate is publicly trusted.
+    pub ca_pem: Option<String>,
+    /// Certificate chain of the site, PEM, for `<domain>`, `*.<domain>`, `*.ws.<domain>`.
+    pub cert_pem: String,
+    /// Its key, PEM.
+    pub key: Secret,
 }
 
 /// What a node is for.
