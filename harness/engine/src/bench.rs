@@ -50,14 +50,7 @@ impl Bench {
         installation: Installation,
         grow: Box<dyn Fn() -> BoxFuture<'static, Result<Node, Failure>> + Send + Sync>,
     ) -> Self {
-        Self {
-            cx,
-            cell,
-            cluster,
-            installation,
-            grow,
-            undo: std::sync::Mutex::new(Vec::new()),
-        }
+        Self { cx, cell, cluster, installation, grow, undo: std::sync::Mutex::new(Vec::new()) }
     }
 
     /// The context: stop, deadline, recorder.
@@ -108,21 +101,14 @@ impl Bench {
 
     /// Records that an observation cannot be made here, for a reason known before looking.
     pub async fn skip(&self, code: &'static str, title: &str, reason: &str) {
-        self.cx
-            .skip(code, title, SkipReason(reason.to_owned()))
-            .await;
+        self.cx.skip(code, title, SkipReason(reason.to_owned())).await;
     }
 
     /// Waits until the probe is ready.
     ///
     /// # Errors
     /// The probe's own, or a time-out with this blame's code that tells the last thing seen.
-    pub async fn wait<T, F, Fut>(
-        &self,
-        what: &str,
-        patience: Duration,
-        probe: F,
-    ) -> Result<T, crate::wait::WaitError>
+    pub async fn wait<T, F, Fut>(&self, what: &str, patience: Duration, probe: F) -> Result<T, crate::wait::WaitError>
     where
         T: Send,
         F: FnMut() -> Fut + Send,
@@ -142,28 +128,15 @@ impl Bench {
     }
 
     /// Registers how to undo something. Undone afterwards, last in first out, even when stopped.
-    pub fn undo(
-        &self,
-        what: &str,
-        work: impl Future<Output = Result<(), Failure>> + Send + 'static,
-    ) {
-        let mut undo = self
-            .undo
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        undo.push(Undo {
-            what: what.to_owned(),
-            work: Box::pin(work),
-        });
+    pub fn undo(&self, what: &str, work: impl Future<Output = Result<(), Failure>> + Send + 'static) {
+        let mut undo = self.undo.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        undo.push(Undo { what: what.to_owned(), work: Box::pin(work) });
     }
 
     /// Takes what is to be undone, last in first.
     #[must_use]
     pub fn take_undo(&self) -> Vec<Undo> {
-        let mut undo = self
-            .undo
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut undo = self.undo.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut all: Vec<Undo> = undo.drain(..).collect();
         all.reverse();
         all

@@ -61,59 +61,33 @@ pub struct Cx {
 impl Cx {
     /// A context of a whole run.
     #[must_use]
-    pub fn new(
-        stop: Stop,
-        deadline: Instant,
-        recorder: mpsc::Sender<Record>,
-        scrubber: Scrubber,
-    ) -> Self {
-        Self {
-            stop,
-            deadline,
-            place: None,
-            recorder,
-            scrubber,
-        }
+    pub fn new(stop: Stop, deadline: Instant, recorder: mpsc::Sender<Record>, scrubber: Scrubber) -> Self {
+        Self { stop, deadline, place: None, recorder, scrubber }
     }
 
     /// A context whose events go nowhere: for commands that keep no ledger, and for tests of doors.
     #[must_use]
     pub fn unrecorded(stop: Stop, patience: Duration) -> Self {
         let (recorder, _) = mpsc::channel(1);
-        Self::new(
-            stop,
-            Instant::now() + patience,
-            recorder,
-            Scrubber::default(),
-        )
+        Self::new(stop, Instant::now() + patience, recorder, Scrubber::default())
     }
 
     /// The same for one place in the plan.
     #[must_use]
     pub fn at(&self, place: Place) -> Self {
-        Self {
-            place: Some(Arc::new(place)),
-            ..self.clone()
-        }
+        Self { place: Some(Arc::new(place)), ..self.clone() }
     }
 
     /// The same with a nearer deadline. A child never outlives its parent.
     #[must_use]
     pub fn within(&self, patience: Duration) -> Self {
-        Self {
-            deadline: self.deadline.min(Instant::now() + patience),
-            ..self.clone()
-        }
+        Self { deadline: self.deadline.min(Instant::now() + patience), ..self.clone() }
     }
 
     /// The same for teardown: not stopped by the first stage, with a deadline of its own.
     #[must_use]
     pub fn teardown(&self, patience: Duration) -> Self {
-        Self {
-            stop: self.stop.second_stage_only(),
-            deadline: Instant::now() + patience,
-            ..self.clone()
-        }
+        Self { stop: self.stop.second_stage_only(), deadline: Instant::now() + patience, ..self.clone() }
     }
 
     /// When time is over.
@@ -171,24 +145,14 @@ impl Cx {
             Some(p) => (Some(p.cell.clone()), Some(p.subject.clone())),
             None => (None, None),
         };
-        self.record(EventKind::Noted {
-            cell,
-            subject,
-            text: text.to_owned(),
-        })
-        .await;
+        self.record(EventKind::Noted { cell, subject, text: text.to_owned() }).await;
     }
 
     /// Keeps evidence. Outside a place in the plan there is nowhere to keep it.
     pub async fn keep(&self, name: &str, bytes: &[u8]) {
         if let Some(place) = &self.place {
             let place = Place::clone(place);
-            self.send(Recorded::Artifact {
-                place,
-                name: name.to_owned(),
-                bytes: bytes.to_vec(),
-            })
-            .await;
+            self.send(Recorded::Artifact { place, name: name.to_owned(), bytes: bytes.to_vec() }).await;
         }
     }
 
@@ -208,30 +172,19 @@ impl Cx {
         if !matches!(&result, Err(f) if f.stopped) {
             let recorded = match &result {
                 Ok(_) => CheckResult::Passed,
-                Err(f) => CheckResult::Failed {
-                    blame: f.blame,
-                    finding: f.finding.clone(),
-                },
+                Err(f) => CheckResult::Failed { blame: f.blame, finding: f.finding.clone() },
             };
-            self.finish_check(code, title, recorded, began.elapsed())
-                .await;
+            self.finish_check(code, title, recorded, began.elapsed()).await;
         }
         result
     }
 
     /// Records that an observation cannot be made here.
     pub async fn skip(&self, code: &'static str, title: &str, reason: SkipReason) {
-        self.finish_check(code, title, CheckResult::Skipped(reason), Duration::ZERO)
-            .await;
+        self.finish_check(code, title, CheckResult::Skipped(reason), Duration::ZERO).await;
     }
 
-    async fn finish_check(
-        &self,
-        code: &'static str,
-        title: &str,
-        result: CheckResult,
-        took: Duration,
-    ) {
+    async fn finish_check(&self, code: &'static str, title: &str, result: CheckResult, took: Duration) {
         if let Some(place) = &self.place {
             self.record(EventKind::CheckFinished {
                 cell: place.cell.clone(),

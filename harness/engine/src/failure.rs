@@ -20,12 +20,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with a blame.
     #[must_use]
-    pub fn new(
-        blame: Blame,
-        check: &'static str,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-    ) -> Self {
+    pub fn new(blame: Blame, check: &'static str, expected: impl Into<String>, observed: impl Into<String>) -> Self {
         Self {
             stopped: false,
             blame,
@@ -40,43 +35,26 @@ impl Failure {
 
     /// The product is at fault.
     #[must_use]
-    pub fn product(
-        check: &'static str,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-    ) -> Self {
+    pub fn product(check: &'static str, expected: impl Into<String>, observed: impl Into<String>) -> Self {
         Self::new(Blame::Product, check, expected, observed)
     }
 
     /// The cloud, the network or a registry is at fault.
     #[must_use]
-    pub fn environment(
-        check: &'static str,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-    ) -> Self {
+    pub fn environment(check: &'static str, expected: impl Into<String>, observed: impl Into<String>) -> Self {
         Self::new(Blame::Environment, check, expected, observed)
     }
 
     /// gsh is at fault.
     #[must_use]
-    pub fn harness(
-        check: &'static str,
-        expected: impl Into<String>,
-        observed: impl Into<String>,
-    ) -> Self {
+    pub fn harness(check: &'static str, expected: impl Into<String>, observed: impl Into<String>) -> Self {
         Self::new(Blame::Harness, check, expected, observed)
     }
 
     /// The run was asked to stop while this was under way.
     #[must_use]
     pub fn stopped(what: impl Into<String>) -> Self {
-        let mut failure = Self::new(
-            Blame::Environment,
-            "GSH-RUN-002",
-            what,
-            "the run was asked to stop",
-        );
+        let mut failure = Self::new(Blame::Environment, "GSH-RUN-002", what, "the run was asked to stop");
         failure.stopped = true;
         failure
     }
@@ -103,10 +81,7 @@ impl Failure {
     #[must_use]
     pub fn into_outcome(self) -> Outcome {
         if self.stopped {
-            return Outcome::Inconclusive {
-                why: Why::Stopped,
-                finding: self.finding,
-            };
+            return Outcome::Inconclusive { why: Why::Stopped, finding: self.finding };
         }
         Outcome::of(self.blame, self.finding)
     }

@@ -58,9 +58,6 @@ pub trait Installer: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Installation, Failure>> + Send;
 
     /// Finds out what is installed, changing nothing.
-    fn inspect(
-        &self,
-        cx: &Cx,
-        cluster: &Cluster,
-    ) -> impl Future<Output = Result<(Cell, Installation), Failure>> + Send;
+    fn inspect(&self, cx: &Cx, cluster: &Cluster)
+    -> impl Future<Output = Result<(Cell, Installation), Failure>> + Send;
 }

@@ -165,10 +165,7 @@ pub struct Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster")
-            .field("lease", &self.lease)
-            .field("nodes", &self.nodes)
-            .finish_non_exhaustive()
+        f.debug_struct("Cluster").field("lease", &self.lease).field("nodes", &self.nodes).finish_non_exhaustive()
     }
 }
 
@@ -213,26 +210,14 @@ pub trait Provider: Send + Sync + 'static {
     fn offers(&self) -> Vec<Need>;
 
     /// Makes a cluster.
-    fn acquire(
-        &self,
-        cx: &Cx,
-        request: &LeaseRequest,
-    ) -> impl Future<Output = Result<Cluster, Failure>> + Send;
+    fn acquire(&self, cx: &Cx, request: &LeaseRequest) -> impl Future<Output = Result<Cluster, Failure>> + Send;
 
     /// Adds a node; it must join from its user-data alone.
     fn grow(&self, cx: &Cx, lease: &LeaseId) -> impl Future<Output = Result<Node, Failure>> + Send;
 
     /// Removes everything of a lease and proves by listing that nothing is left.
-    fn release(
-        &self,
-        cx: &Cx,
-        lease: &LeaseId,
-    ) -> impl Future<Output = Result<Released, ReleaseFailure>> + Send;
+    fn release(&self, cx: &Cx, lease: &LeaseId) -> impl Future<Output = Result<Released, ReleaseFailure>> + Send;
 
     /// Every lease in the account that carries our labels; of one run, where given.
-    fn find(
-        &self,
-        cx: &Cx,
-        run: Option<&RunId>,
-    ) -> impl Future<Output = Result<Vec<FoundLease>, Failure>> + Send;
+    fn find(&self, cx: &Cx, run: Option<&RunId>) -> impl Future<Output = Result<Vec<FoundLease>, Failure>> + Send;
 }

@@ -16,10 +16,7 @@ impl Secret {
     /// A secret that no scrubber knows yet. Prefer [`crate::cx::Cx::secret`], which registers it.
     #[must_use]
     pub fn new(name: &str, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: SecretString::from(value.into()),
-        }
+        Self { name: name.into(), value: SecretString::from(value.into()) }
     }
 
     /// What it is, fit for messages.
@@ -65,21 +62,12 @@ const SHORTEST: usize = 6;
 impl Scrubber {
     /// Registers a secret. Multi-line secrets are matched line by line, and as JSON would escape them.
     pub fn learn(&self, secret: &Secret) {
-        let mut known = self
-            .known
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut pieces: Vec<&str> = secret.expose().lines().map(str::trim).collect();
         pieces.push(secret.expose());
-        for piece in pieces
-            .into_iter()
-            .filter(|p| p.len() >= SHORTEST && !p.starts_with("-----"))
-        {
+        for piece in pieces.into_iter().filter(|p| p.len() >= SHORTEST && !p.starts_with("-----")) {
             if !known.iter().any(|k| k.needle.expose_secret() == piece) {
-                known.push(Known {
-                    name: secret.name.clone(),
-                    needle: SecretString::from(piece.to_owned()),
-                });
+                known.push(Known { name: secret.name.clone(), needle: SecretString::from(piece.to_owned()) });
             }
         }
         // The longest first, so that a secret inside another one does not leave its ends behind.
@@ -89,10 +77,7 @@ impl Scrubber {
     /// The text without secrets.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
-        let known = self
-            .known
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut clean = text.to_owned();
         for k in known.iter() {
             if clean.contains(k.needle.expose_secret()) {

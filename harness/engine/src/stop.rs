@@ -39,28 +39,17 @@ impl Stop {
     /// The same stop as seen by teardown: only the second stage counts.
     #[must_use]
     pub fn second_stage_only(&self) -> Self {
-        Self {
-            ignores_first: true,
-            ..self.clone()
-        }
+        Self { ignores_first: true, ..self.clone() }
     }
 
     /// Whether work that holds this should end.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        if self.ignores_first {
-            self.second.is_cancelled()
-        } else {
-            self.first.is_cancelled()
-        }
+        if self.ignores_first { self.second.is_cancelled() } else { self.first.is_cancelled() }
     }
 
     /// Ready when work that holds this should end.
     pub async fn requested(&self) {
-        if self.ignores_first {
-            self.second.cancelled().await
-        } else {
-            self.first.cancelled().await
-        }
+        if self.ignores_first { self.second.cancelled().await } else { self.first.cancelled().await }
     }
 }

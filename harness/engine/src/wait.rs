@@ -47,16 +47,9 @@ impl WaitError {
     #[must_use]
     pub fn blame(self, blame: Blame, code: &'static str) -> Failure {
         match self {
-            Self::TimedOut {
-                what,
-                patience,
-                last,
-            } => Failure::new(
-                blame,
-                code,
-                format!("{what} within {patience:?}"),
-                format!("last saw {last}"),
-            ),
+            Self::TimedOut { what, patience, last } => {
+                Failure::new(blame, code, format!("{what} within {patience:?}"), format!("last saw {last}"))
+            }
             Self::Gone(failure) => failure,
             Self::Stopped { what } => Failure::stopped(what),
         }
@@ -72,12 +65,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`WaitError`]; a time-out names what was awaited and the last thing seen.
-pub async fn until<T, F, Fut>(
-    cx: &Cx,
-    what: &str,
-    patience: Duration,
-    mut probe: F,
-) -> Result<T, WaitError>
+pub async fn until<T, F, Fut>(cx: &Cx, what: &str, patience: Duration, mut probe: F) -> Result<T, WaitError>
 where
     T: Send,
     F: FnMut() -> Fut + Send,
@@ -95,16 +83,10 @@ where
         };
         match tokio::time::timeout_at(deadline, look).await {
             Err(_) => {
-                return Err(WaitError::TimedOut {
-                    what: what.to_owned(),
-                    patience,
-                    last,
-                });
+                return Err(WaitError::TimedOut { what: what.to_owned(), patience, last });
             }
             Ok(None) => {
-                return Err(WaitError::Stopped {
-                    what: what.to_owned(),
-                });
+                return Err(WaitError::Stopped { what: what.to_owned() });
             }
             Ok(Some(Err(failure))) => return Err(WaitError::Gone(failure)),
             Ok(Some(Ok(Progress::Ready(value)))) => return Ok(value),
@@ -115,11 +97,7 @@ where
                 () = tokio::time::sleep_until(deadline) => {}
                 () = cx.stopped() => return Err(WaitError::Stopped { what: what.to_owned() }),
             }
-            return Err(WaitError::TimedOut {
-                what: what.to_owned(),
-                patience,
-                last,
-            });
+            return Err(WaitError::TimedOut { what: what.to_owned(), patience, last });
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

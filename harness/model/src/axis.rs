@@ -164,19 +164,13 @@ impl FromStr for K3sVersion {
         let parse = || {
             let (kubernetes, build) = s.strip_prefix("v1.")?.split_once("+k3s")?;
             let (minor, patch) = kubernetes.split_once('.')?;
-            Some(Self {
-                minor: minor.parse().ok()?,
-                patch: patch.parse().ok()?,
-                build: build.parse().ok()?,
-            })
+            Some(Self { minor: minor.parse().ok()?, patch: patch.parse().ok()?, build: build.parse().ok()? })
         };
-        parse()
-            .filter(|v| v.to_string() == s)
-            .ok_or_else(|| UnknownValue {
-                axis: AxisName::K3s,
-                value: s.to_owned(),
-                expected: "a pinned release such as v1.24.17+k3s1".to_owned(),
-            })
+        parse().filter(|v| v.to_string() == s).ok_or_else(|| UnknownValue {
+            axis: AxisName::K3s,
+            value: s.to_owned(),
+            expected: "a pinned release such as v1.24.17+k3s1".to_owned(),
+        })
     }
 }
 
@@ -280,11 +274,7 @@ impl Default for Cell {
             registry: Registry::InCluster,
             storage: Storage::InCluster,
             size: Size::Single,
-            k3s: K3sVersion {
-                minor: 24,
-                patch: 17,
-                build: 1,
-            },
+            k3s: K3sVersion { minor: 24, patch: 17, build: 1 },
             gitpod: GitpodVersion { patch: 3 },
             tls: Tls::PrivateCa,
             ssh_gateway: SshGateway::On,
@@ -360,25 +350,13 @@ impl Cell {
             .filter(|(axis, value)| *value != default.get(*axis))
             .map(|(axis, value)| slug(&format!("{axis}-{value}")))
             .collect();
-        CellId(if parts.is_empty() {
-            "default".to_owned()
-        } else {
-            parts.join("--")
-        })
+        CellId(if parts.is_empty() { "default".to_owned() } else { parts.join("--") })
     }
 }
 
 /// Lower case, everything outside `[a-z0-9]` a single `-`.
 fn slug(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 /// Stable text form of a [`Cell`]: `axis-value` pairs joined by `--`, defaults left out, `default` when nothing is left.
@@ -442,11 +420,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_named() {
-        let cell = Cell {
-            shift: Shift::Shiftfs,
-            os: Os::Ubuntu2004,
-            ..Cell::default()
-        };
+        let cell = Cell { shift: Shift::Shiftfs, os: Os::Ubuntu2004, ..Cell::default() };
         assert_eq!(cell.id().as_str(), "shift-shiftfs--os-ubuntu-20-04");
     }
 

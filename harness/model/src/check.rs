@@ -22,8 +22,7 @@ impl CheckName {
     /// When the text is no check name: a mistake in the source that the first test run shows.
     #[must_use]
     pub fn of(text: &'static str) -> Self {
-        text.parse()
-            .expect("check names in the source are well-formed")
+        text.parse().expect("check names in the source are well-formed")
     }
 
     /// The text.
@@ -39,19 +38,11 @@ impl FromStr for CheckName {
         let mut parts = s.split('-');
         let good = parts.next() == Some("GSH")
             && parts.next().is_some_and(|a| {
-                (2..=6).contains(&a.len())
-                    && a.chars()
-                        .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+                (2..=6).contains(&a.len()) && a.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
             })
-            && parts
-                .next()
-                .is_some_and(|n| n.len() == 3 && n.chars().all(|c| c.is_ascii_digit()))
+            && parts.next().is_some_and(|n| n.len() == 3 && n.chars().all(|c| c.is_ascii_digit()))
             && parts.next().is_none();
-        if good {
-            Ok(Self(s.to_owned()))
-        } else {
-            Err(BadCheckName(s.to_owned()))
-        }
+        if good { Ok(Self(s.to_owned())) } else { Err(BadCheckName(s.to_owned())) }
     }
 }
 

@@ -64,9 +64,7 @@ impl LeaseId {
     #[must_use]
     pub fn new(run: &RunId, cell_number: usize, attempt: u32) -> Self {
         let random = run.as_str().rsplit('-').next().unwrap_or("0");
-        format!("g{random}-c{cell_number}-a{attempt}")
-            .parse()
-            .expect("parts of ids make an id")
+        format!("g{random}-c{cell_number}-a{attempt}").parse().expect("parts of ids make an id")
     }
 }
 

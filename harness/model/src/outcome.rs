@@ -71,11 +71,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: expected {}, observed {}",
-            self.check, self.expected, self.observed
-        )?;
+        write!(f, "{}: expected {}, observed {}", self.check, self.expected, self.observed)?;
         for cause in &self.causes {
             write!(f, ": {cause}")?;
         }
@@ -167,14 +163,8 @@ impl Outcome {
     pub fn of(blame: Blame, finding: Finding) -> Self {
         match blame {
             Blame::Product => Self::Failed(finding),
-            Blame::Environment => Self::Inconclusive {
-                why: Why::Environment,
-                finding,
-            },
-            Blame::Harness => Self::Inconclusive {
-                why: Why::Harness,
-                finding,
-            },
+            Blame::Environment => Self::Inconclusive { why: Why::Environment, finding },
+            Blame::Harness => Self::Inconclusive { why: Why::Harness, finding },
         }
     }
 }

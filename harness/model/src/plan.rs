@@ -39,11 +39,7 @@ impl PlannedCell {
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
         let mut subjects = vec![Subject::Provision, Subject::Install];
-        subjects.extend(
-            self.scenarios
-                .iter()
-                .map(|s| Subject::Scenario(s.scenario.clone())),
-        );
+        subjects.extend(self.scenarios.iter().map(|s| Subject::Scenario(s.scenario.clone())));
         subjects.push(Subject::Teardown);
         subjects
     }

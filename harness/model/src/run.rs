@@ -102,17 +102,9 @@ impl SubjectState {
             return skip.clone();
         }
         match self.attempts.last() {
-            Some(Attempt {
-                finished: Some((_, outcome)),
-                ..
-            }) => outcome.clone(),
-            Some(Attempt { finished: None, .. }) => {
-                never_ran(&self.subject, "was started but has no recorded end")
-            }
-            None => never_ran(
-                &self.subject,
-                "was planned, but nothing was ever recorded about it",
-            ),
+            Some(Attempt { finished: Some((_, outcome)), .. }) => outcome.clone(),
+            Some(Attempt { finished: None, .. }) => never_ran(&self.subject, "was started but has no recorded end"),
+            None => never_ran(&self.subject, "was planned, but nothing was ever recorded about it"),
         }
     }
 
@@ -241,15 +233,9 @@ impl RunState {
     /// # Errors
     /// [`IllegalEvent`] when it cannot follow what was applied before.
     pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
-        let illegal = |reason: String| IllegalEvent {
-            seq: event.seq,
-            reason,
-        };
+        let illegal = |reason: String| IllegalEvent { seq: event.seq, reason };
         if event.seq != self.last_seq + 1 {
-            return Err(illegal(format!(
-                "number {} was expected",
-                self.last_seq + 1
-            )));
+            return Err(illegal(format!("number {} was expected", self.last_seq + 1)));
         }
         if self.finished.is_some() {
             return Err(illegal("the run is finished".to_owned()));
@@ -270,13 +256,7 @@ impl RunState {
             (_, Some(_)) => {}
         }
         match &event.kind {
-            EventKind::RunStarted {
-                format,
-                run,
-                version,
-                evidence,
-                provider,
-            } => {
+            EventKind::RunStarted { format, run, version, evidence, provider } => {
                 if *format != FORMAT {
                     return Err(format!("ledger format {format}, this gsh reads {FORMAT}"));
                 }
@@ -318,11 +298,7 @@ impl RunState {
                     .collect();
                 self.plan = Some((**plan).clone());
             }
-            EventKind::LeaseRequested {
-                cell,
-                lease,
-                expires,
-            } => {
+            EventKind::LeaseRequested { cell, lease, expires } => {
                 let cell = self.cell_mut(cell)?;
                 if cell.leases.iter().any(|l| l.lease == *lease) {
                     return Err(format!("lease {lease} was requested before"));
@@ -335,39 +311,20 @@ impl RunState {
                     end: None,
                 });
             }
-            EventKind::LeaseReady {
-                cell,
-                lease,
-                servers,
-            } => {
+            EventKind::LeaseReady { cell, lease, servers } => {
                 self.open_lease(cell, lease)?.servers.clone_from(servers);
             }
             EventKind::NodeAdded { cell, lease, node } => {
                 self.open_lease(cell, lease)?.servers.push(node.clone());
             }
-            EventKind::LeaseReleased {
-                cell,
-                lease,
-                removed,
-            } => {
+            EventKind::LeaseReleased { cell, lease, removed } => {
                 self.open_lease(cell, lease)?.end = Some(LeaseEnd::Released(removed.clone()));
             }
-            EventKind::LeaseLeaked {
-                cell,
-                lease,
-                left,
-                reason,
-            } => {
-                self.open_lease(cell, lease)?.end = Some(LeaseEnd::Leaked {
-                    left: left.clone(),
-                    reason: reason.clone(),
-                });
+            EventKind::LeaseLeaked { cell, lease, left, reason } => {
+                self.open_lease(cell, lease)?.end =
+                    Some(LeaseEnd::Leaked { left: left.clone(), reason: reason.clone() });
             }
-            EventKind::SubjectStarted {
-                cell,
-                subject,
-                attempt,
-            } => {
+            EventKind::SubjectStarted { cell, subject, attempt } => {
                 let cell = self.cell_mut(cell)?;
                 let state = find_subject(cell, subject)?;
                 if state.planned_skip.is_some() {
@@ -376,13 +333,9 @@ impl RunState {
                 if state.attempts.last().is_some_and(|a| a.finished.is_none()) {
                     return Err(format!("{subject} has an attempt that is not finished"));
                 }
-                let expected = u32::try_from(state.attempts.len())
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(1);
+                let expected = u32::try_from(state.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
                 if *attempt != expected {
-                    return Err(format!(
-                        "attempt {expected} of {subject} was expected, not {attempt}"
-                    ));
+                    return Err(format!("attempt {expected} of {subject} was expected, not {attempt}"));
                 }
                 state.attempts.push(Attempt {
                     number: *attempt,
@@ -400,58 +353,28 @@ impl RunState {
                     Subject::Teardown => CellPhase::Releasing,
                 };
             }
-            EventKind::CheckFinished {
-                cell,
-                subject,
-                attempt,
-                check,
-                title,
-                result,
-                took_ms,
-            } => {
-                self.open_attempt(cell, subject, *attempt)?
-                    .checks
-                    .push(CheckRecord {
-                        check: check.clone(),
-                        title: title.clone(),
-                        result: result.clone(),
-                        took_ms: *took_ms,
-                    });
+            EventKind::CheckFinished { cell, subject, attempt, check, title, result, took_ms } => {
+                self.open_attempt(cell, subject, *attempt)?.checks.push(CheckRecord {
+                    check: check.clone(),
+                    title: title.clone(),
+                    result: result.clone(),
+                    took_ms: *took_ms,
+                });
             }
-            EventKind::ArtifactKept {
-                cell,
-                subject,
-                attempt,
-                name,
-                path,
-                bytes,
-            } => {
-                self.open_attempt(cell, subject, *attempt)?
-                    .artifacts
-                    .push(ArtifactRecord {
-                        name: name.clone(),
-                        path: path.clone(),
-                        bytes: *bytes,
-                    });
+            EventKind::ArtifactKept { cell, subject, attempt, name, path, bytes } => {
+                self.open_attempt(cell, subject, *attempt)?.artifacts.push(ArtifactRecord {
+                    name: name.clone(),
+                    path: path.clone(),
+                    bytes: *bytes,
+                });
             }
-            EventKind::SubjectFinished {
-                cell,
-                subject,
-                attempt,
-                outcome,
-                took_ms,
-            } => {
+            EventKind::SubjectFinished { cell, subject, attempt, outcome, took_ms } => {
                 if matches!(outcome, Outcome::Skipped(_)) {
-                    return Err(format!(
-                        "{subject} cannot be skipped by running it: skips are decided in the plan"
-                    ));
+                    return Err(format!("{subject} cannot be skipped by running it: skips are decided in the plan"));
                 }
                 let open = self.open_attempt(cell, subject, *attempt)?;
                 if matches!(outcome, Outcome::Passed)
-                    && open
-                        .checks
-                        .iter()
-                        .any(|c| matches!(c.result, CheckResult::Failed { .. }))
+                    && open.checks.iter().any(|c| matches!(c.result, CheckResult::Failed { .. }))
                 {
                     return Err(format!("{subject} cannot pass with a failed check"));
                 }
@@ -461,11 +384,7 @@ impl RunState {
                     self.cell_mut(cell)?.phase = CellPhase::Done;
                 }
             }
-            EventKind::Noted {
-                cell,
-                subject,
-                text,
-            } => match (cell, subject) {
+            EventKind::Noted { cell, subject, text } => match (cell, subject) {
                 (None, _) => self.notes.push(text.clone()),
                 (Some(cell), None) => self.cell_mut(cell)?.notes.push(text.clone()),
                 (Some(cell), Some(subject)) => {
@@ -485,10 +404,7 @@ impl RunState {
     }
 
     fn cell_mut(&mut self, id: &CellId) -> Result<&mut CellState, String> {
-        self.cells
-            .iter_mut()
-            .find(|c| c.id == *id)
-            .ok_or_else(|| format!("cell {id} is not planned"))
+        self.cells.iter_mut().find(|c| c.id == *id).ok_or_else(|| format!("cell {id} is not planned"))
     }
 
     fn open_lease(&mut self, cell: &CellId, lease: &LeaseId) -> Result<&mut LeaseState, String> {
@@ -499,12 +415,7 @@ impl RunState {
             .ok_or_else(|| format!("lease {lease} is not open in cell {cell}"))
     }
 
-    fn open_attempt(
-        &mut self,
-        cell: &CellId,
-        subject: &Subject,
-        number: u32,
-    ) -> Result<&mut Attempt, String> {
+    fn open_attempt(&mut self, cell: &CellId, subject: &Subject, number: u32) -> Result<&mut Attempt, String> {
         let state = find_subject(self.cell_mut(cell)?, subject)?;
         state
             .attempts
@@ -521,11 +432,7 @@ impl RunState {
 
     /// Every planned (cell, subject) with what came of it, in report order.
     pub fn outcomes(&self) -> impl Iterator<Item = (&CellId, &Subject, Outcome)> {
-        self.cells.iter().flat_map(|cell| {
-            cell.subjects
-                .iter()
-                .map(|s| (&cell.id, &s.subject, s.outcome()))
-        })
+        self.cells.iter().flat_map(|cell| cell.subjects.iter().map(|s| (&cell.id, &s.subject, s.outcome())))
     }
 
     /// What is known to be left in the account: leases that leaked, and the closing inventory.
@@ -534,12 +441,7 @@ impl RunState {
         let mut left: Vec<Resource> = self.inventory.clone().unwrap_or_default();
         for lease in self.cells.iter().flat_map(|c| &c.leases) {
             if let Some(LeaseEnd::Leaked { left: some, .. }) = &lease.end {
-                left.extend(
-                    some.iter()
-                        .filter(|r| !left.contains(r))
-                        .cloned()
-                        .collect::<Vec<_>>(),
-                );
+                left.extend(some.iter().filter(|r| !left.contains(r)).cloned().collect::<Vec<_>>());
             }
         }
         left
@@ -561,33 +463,21 @@ impl RunState {
             return Exit::Fail;
         }
         let examined = outcomes.iter().any(|o| matches!(o, Outcome::Passed));
-        let unclear = outcomes
-            .iter()
-            .any(|o| matches!(o, Outcome::Inconclusive { .. }));
+        let unclear = outcomes.iter().any(|o| matches!(o, Outcome::Inconclusive { .. }));
         let leftovers = !self.leftovers().is_empty() || self.unreleased().next().is_some();
         // A leak also makes its Teardown inconclusive; when nothing else is unclear, the leak is what there is to say.
         let only_teardown_unclear = self
             .outcomes()
             .filter(|(_, _, o)| matches!(o, Outcome::Inconclusive { .. }))
             .all(|(_, s, _)| *s == Subject::Teardown);
-        if self.finished.is_none()
-            || !examined
-            || (unclear && !(leftovers && only_teardown_unclear))
-        {
+        if self.finished.is_none() || !examined || (unclear && !(leftovers && only_teardown_unclear)) {
             return Exit::Inconclusive;
         }
-        if leftovers {
-            Exit::Leftovers
-        } else {
-            Exit::Pass
-        }
+        if leftovers { Exit::Leftovers } else { Exit::Pass }
     }
 }
 
-fn find_subject<'a>(
-    cell: &'a mut CellState,
-    subject: &Subject,
-) -> Result<&'a mut SubjectState, String> {
+fn find_subject<'a>(cell: &'a mut CellState, subject: &Subject) -> Result<&'a mut SubjectState, String> {
     let id = cell.id.clone();
     cell.subjects
         .iter_mut()

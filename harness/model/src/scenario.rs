@@ -22,8 +22,7 @@ impl ScenarioId {
     /// When the text is no scenario name: a mistake in the source that the first test run shows.
     #[must_use]
     pub fn of(text: &'static str) -> Self {
-        text.parse()
-            .expect("scenario names in the source are well-formed")
+        text.parse().expect("scenario names in the source are well-formed")
     }
 
     /// The text.
