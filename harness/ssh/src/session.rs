@@ -1,0 +1,213 @@
+//! A login with a pinned host key, and commands in it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
+use russh::{ChannelMsg, Disconnect};
+use tokio::time::{Instant, timeout_at};
+
+use crate::dial::{dial, speaks_ssh};
+use crate::error::{SshError, translate};
+use crate::key::HostKey;
+use crate::watch::{Shown, Watch, shown};
+
+/// How to prove who one is.
+#[derive(Clone, Copy)]
+pub enum Auth<'a> {
+    /// A private key, OpenSSH PEM without passphrase.
+    Key(&'a str),
+    /// A password.
+    Password(&'a str),
+    /// Nothing: the method `none`, whose refusal tells what the server offers.
+    None,
+}
+
+impl std::fmt::Debug for Auth<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Auth::Key",
+            Self::Password(_) => "Auth::Password",
+            Self::None => "Auth::None",
+        })
+    }
+}
+
+/// What a command left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; none when a signal ended it or the server did not say.
+    pub status: Option<u32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Whether it ended with status 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    /// Standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    #[must_use]
+    pub fn error_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// A login.
+pub struct Session {
+    handle: Handle<Watch>,
+    target: SocketAddr,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({})", self.target)
+    }
+}
+
+/// Settings of every connection: small packets at once, no re-exchange within a check's life.
+pub(crate) fn settings() -> russh::client::Config {
+    russh::client::Config { nodelay: true, ..russh::client::Config::default() }
+}
+
+/// Connects, insists on the host key, logs in.
+///
+/// # Errors
+/// [`SshError`]; each kind of trouble is a variant of its own.
+pub async fn connect(
+    target: SocketAddr,
+    user: &str,
+    expected: &HostKey,
+    auth: Auth<'_>,
+    deadline: Instant,
+) -> Result<Session, SshError> {
+    // A key that cannot be read is our mistake: found before anybody is bothered.
+    let key = match auth {
+        Auth::Key(pem) => Some(Arc::new(
+            PrivateKey::from_openssh(pem)
+                .map_err(|e| SshError::BadKey { what: "private key", reason: e.to_string() })?,
+        )),
+        Auth::Password(_) | Auth::None => None,
+    };
+    let stream = dial(target, deadline).await?;
+    speaks_ssh(&stream, target, deadline).await?;
+    let place = Shown::default();
+    let watch = Watch { expected: Some(expected.clone()), shown: place.clone() };
+    let exchange = russh::client::connect_stream(Arc::new(settings()), stream, watch);
+    let mut handle = match timeout_at(deadline, exchange).await {
+        Err(_) => return Err(SshError::TimedOut { target, during: "key exchange" }),
+        Ok(Ok(handle)) => handle,
+        Ok(Err(e)) => {
+            return Err(match shown(&place) {
+                Some(got) if got != *expected => {
+                    SshError::HostKeyMismatch { target, got: got.line(), expected: expected.line() }
+                }
+                Some(_) | None => translate(target, "key exchange", e),
+            });
+        }
+    };
+    let login = async {
+        match (auth, key) {
+            (Auth::Password(password), _) => handle.authenticate_password(user, password).await,
+            (_, Some(key)) => handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, None)).await,
+            (Auth::None | Auth::Key(_), None) => handle.authenticate_none(user).await,
+        }
+    };
+    match timeout_at(deadline, login).await {
+        Err(_) => Err(SshError::TimedOut { target, during: "login" }),
+        Ok(Err(e)) => Err(translate(target, "login", e)),
+        Ok(Ok(AuthResult::Success)) => Ok(Session { handle, target }),
+        Ok(Ok(AuthResult::Failure { remaining_methods, .. })) => {
+            let offers = remaining_methods.iter().map(|m| <&str>::from(m).to_owned()).collect();
+            // The server may be gone already; the refusal is what counts.
+            let _gone = handle.disconnect(Disconnect::ByApplication, "", "").await;
+            Err(SshError::AuthRefused { target, user: user.to_owned(), offers })
+        }
+    }
+}
+
+impl Session {
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// Runs one command in the user's shell, feeds it, and collects what it says until it ends.
+    ///
+    /// # Errors
+    /// [`SshError::ClosedAfterAuth`] when the server hangs up, [`SshError::TimedOut`], [`SshError::Protocol`] when it
+    /// refuses the channel or the request. A command that fails is no error: see [`Output::status`].
+    pub async fn exec(&self, command: &str, stdin: &[u8], deadline: Instant) -> Result<Output, SshError> {
+        match timeout_at(deadline, self.run(command, stdin)).await {
+            Err(_) => Err(SshError::TimedOut { target: self.target, during: "command" }),
+            Ok(result) => result,
+        }
+    }
+
+    async fn run(&self, command: &str, stdin: &[u8]) -> Result<Output, SshError> {
+        let mut channel = self.handle.channel_open_session().await.map_err(|e| self.after_auth(e))?;
+        channel.exec(true, command).await.map_err(|e| self.after_auth(e))?;
+        let mut output = Output { status: None, stdout: Vec::new(), stderr: Vec::new() };
+        let mut accepted = false;
+        let mut ended = false;
+        while let Some(message) = channel.wait().await {
+            match message {
+                ChannelMsg::Success => {
+                    accepted = true;
+                    if !stdin.is_empty() {
+                        // A command that does not read its input may be gone already; its status says the rest.
+                        let _gone = channel.data(stdin).await;
+                    }
+                    let _gone = channel.eof().await;
+                }
+                ChannelMsg::Failure => {
+                    return Err(self.protocol(russh::Error::RequestDenied));
+                }
+                ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
+                ChannelMsg::ExtendedData { data, ext: 1 } => output.stderr.extend_from_slice(&data),
+                ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
+                ChannelMsg::ExitSignal { .. } | ChannelMsg::Eof => ended = true,
+                ChannelMsg::Close => {
+                    ended = true;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        if !ended && output.status.is_none() || !accepted && output.status.is_none() {
+            return Err(SshError::ClosedAfterAuth { target: self.target });
+        }
+        Ok(output)
+    }
+
+    /// Says goodbye and waits for the connection to end, a second at most.
+    pub async fn close(self) {
+        let _gone = self.handle.disconnect(Disconnect::ByApplication, "", "").await;
+        let _ended = tokio::time::timeout(Duration::from_secs(1), self.handle).await;
+    }
+
+    fn after_auth(&self, error: russh::Error) -> SshError {
+        match translate(self.target, "command", error) {
+            SshError::ClosedEarly { target, .. } => SshError::ClosedAfterAuth { target },
+            other => other,
+        }
+    }
+
+    fn protocol(&self, error: russh::Error) -> SshError {
+        SshError::Protocol { target: self.target, during: "command", source: Box::new(error) }
+    }
+}

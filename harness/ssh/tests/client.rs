@@ -1,0 +1,235 @@
+//! The client against a real SSH server of the same library, on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gsh_ssh::{Auth, HostKey, KeyPair, SshError, banner, connect, host_key};
+use russh::keys::{PrivateKey, PublicKey};
+use russh::server::{self, ChannelOpenHandle, Msg, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Accepts one key and the password `right`; `cat` echoes its input, `fail` ends with 3, `hang-up` drops the connection.
+#[derive(Clone)]
+struct Shell {
+    client: PublicKey,
+    input: Vec<u8>,
+    echoes: bool,
+}
+
+impl server::Handler for Shell {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, _user: &str, password: &str) -> Result<server::Auth, russh::Error> {
+        Ok(if password == "right" { server::Auth::Accept } else { server::Auth::reject() })
+    }
+
+    async fn auth_publickey(&mut self, _user: &str, key: VerifiedPublicKey<'_>) -> Result<server::Auth, russh::Error> {
+        let same = key.public_key.key_data() == self.client.key_data();
+        Ok(if same { server::Auth::Accept } else { server::Auth::reject() })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(&mut self, id: ChannelId, command: &[u8], session: &mut Session) -> Result<(), russh::Error> {
+        session.channel_success(id)?;
+        match command {
+            b"cat" => self.echoes = true,
+            b"fail" => {
+                session.extended_data(id, 1, b"no such thing".to_vec())?;
+                session.exit_status_request(id, 3)?;
+                session.close(id)?;
+            }
+            _ => return Err(russh::Error::Disconnect),
+        }
+        Ok(())
+    }
+
+    async fn data(&mut self, _id: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), russh::Error> {
+        self.input.extend_from_slice(data);
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        if self.echoes {
+            session.data(id, self.input.clone())?;
+            session.exit_status_request(id, 0)?;
+            session.close(id)?;
+        }
+        Ok(())
+    }
+}
+
+struct Server {
+    at: SocketAddr,
+    host_key: HostKey,
+    client: KeyPair,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve() -> Server {
+    let (host, client) = (KeyPair::generate("host").unwrap(), KeyPair::generate("client").unwrap());
+    let config = Arc::new(server::Config {
+        keys: vec![PrivateKey::from_openssh(&host.private_pem).unwrap()],
+        auth_rejection_time: Duration::ZERO,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
+        ..server::Config::default()
+    });
+    let shell =
+        Shell { client: PublicKey::from_openssh(&client.public_line).unwrap(), input: Vec::new(), echoes: false };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(session) = server::run_stream(config.clone(), stream, shell.clone()).await {
+                tokio::spawn(session);
+            }
+        }
+    });
+    Server { at, host_key: host.public_line.parse().unwrap(), client, task }
+}
+
+/// Says these bytes to everybody and closes.
+async fn say(bytes: &'static [u8]) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(bytes).await.unwrap();
+        }
+    });
+    (at, task)
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+#[tokio::test]
+async fn a_command_gets_its_input_and_gives_its_output() {
+    let server = serve().await;
+    let session =
+        connect(server.at, "root", &server.host_key, Auth::Key(&server.client.private_pem), soon()).await.unwrap();
+    let output = session.exec("cat", b"a line\n", soon()).await.unwrap();
+    assert_eq!((output.status, output.text().as_str()), (Some(0), "a line\n"));
+    let output = session.exec("fail", b"", soon()).await.unwrap();
+    assert_eq!((output.status, output.error_text().as_str()), (Some(3), "no such thing"));
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_large_input_passes_whole() {
+    let server = serve().await;
+    let session =
+        connect(server.at, "root", &server.host_key, Auth::Key(&server.client.private_pem), soon()).await.unwrap();
+    let input = vec![b'x'; 3 * 1024 * 1024];
+    let output = session.exec("cat", &input, soon()).await.unwrap();
+    assert_eq!(output.stdout.len(), input.len());
+    session.close().await;
+}
+
+#[tokio::test]
+async fn another_host_key_than_the_pinned_one_is_refused_and_named() {
+    let server = serve().await;
+    let other: HostKey = KeyPair::generate("other").unwrap().public_line.parse().unwrap();
+    let refused = connect(server.at, "root", &other, Auth::Key(&server.client.private_pem), soon()).await.unwrap_err();
+    match refused {
+        SshError::HostKeyMismatch { got, expected, .. } => {
+            assert_eq!((got, expected), (server.host_key.line(), other.line()));
+        }
+        wrong => panic!("{wrong:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refused_login_says_what_the_server_still_offers() {
+    let server = serve().await;
+    let stranger = KeyPair::generate("stranger").unwrap();
+    for auth in [Auth::Password("wrong"), Auth::Key(&stranger.private_pem), Auth::None] {
+        match connect(server.at, "root", &server.host_key, auth, soon()).await.unwrap_err() {
+            SshError::AuthRefused { user, offers, .. } => {
+                assert_eq!(user, "root");
+                assert!(!offers.is_empty(), "{auth:?}");
+            }
+            wrong => panic!("{auth:?}: {wrong:?}"),
+        }
+    }
+    let session = connect(server.at, "root", &server.host_key, Auth::Password("right"), soon()).await.unwrap();
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_after_the_login_is_told_apart() {
+    let server = serve().await;
+    let session = connect(server.at, "root", &server.host_key, Auth::Password("right"), soon()).await.unwrap();
+    let ended = session.exec("hang-up", b"", soon()).await.unwrap_err();
+    assert!(matches!(ended, SshError::ClosedAfterAuth { .. }), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_host_key_and_the_banner_can_be_looked_at_without_a_login() {
+    let server = serve().await;
+    assert_eq!(host_key(server.at, soon()).await.unwrap(), server.host_key);
+    assert!(banner(server.at, soon()).await.unwrap().starts_with("SSH-2.0-"));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refused = banner(free, soon()).await.unwrap_err();
+    assert!(matches!(refused, SshError::Refused { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_web_server_or_a_silent_close_does_not_speak_ssh() {
+    let key: HostKey = KeyPair::generate("any").unwrap().public_line.parse().unwrap();
+    for (bytes, expected) in [(&b"HTTP/1.1 400 Bad Request\r\n"[..], "HTTP/1.1 400 Bad Request"), (&b""[..], "")] {
+        let (at, task) = say(bytes).await;
+        for error in
+            [banner(at, soon()).await.unwrap_err(), connect(at, "root", &key, Auth::None, soon()).await.unwrap_err()]
+        {
+            match error {
+                SshError::NotSsh { saw, .. } => assert_eq!(saw, expected),
+                wrong => panic!("{wrong:?}"),
+            }
+        }
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_times_out_while_greeting() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let late = banner(at, Instant::now() + Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(late, SshError::TimedOut { during: "greeting", .. }), "{late:?}");
+}
+
+#[tokio::test]
+async fn keys_and_credentials_are_not_in_debug_output() {
+    let pair = KeyPair::generate("x").unwrap();
+    let shown = format!("{pair:?} {:?} {:?}", Auth::Key(&pair.private_pem), Auth::Password("hush"));
+    assert!(!shown.contains("PRIVATE") && !shown.contains("hush"), "{shown}");
+    assert!(matches!("nonsense".parse::<HostKey>(), Err(SshError::BadKey { what: "host key", .. })));
+}
