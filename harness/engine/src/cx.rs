@@ -1,12 +1,13 @@
 //! What every piece of work carries: stop, deadline, recorder, secrets.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gsh_model::axis::CellId;
 use gsh_model::check::CheckName;
 use gsh_model::event::{CheckResult, EventKind};
-use gsh_model::outcome::{SkipReason, Subject};
+use gsh_model::outcome::{Blame, SkipReason, Subject};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ pub enum Recorded {
 }
 
 /// The place in the plan that work belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The cell.
     pub cell: CellId,
@@ -56,13 +57,14 @@ pub struct Cx {
     place: Option<Arc<Place>>,
     recorder: mpsc::Sender<Record>,
     scrubber: Scrubber,
+    failed: Arc<Mutex<BTreeMap<Place, Failure>>>,
 }
 
 impl Cx {
     /// A context of a whole run.
     #[must_use]
     pub fn new(stop: Stop, deadline: Instant, recorder: mpsc::Sender<Record>, scrubber: Scrubber) -> Self {
-        Self { stop, deadline, place: None, recorder, scrubber }
+        Self { stop, deadline, place: None, recorder, scrubber, failed: Arc::default() }
     }
 
     /// A context whose events go nowhere: for commands that keep no ledger, and for tests of doors.
@@ -133,10 +135,10 @@ impl Cx {
         &self.scrubber
     }
 
-    /// Records an event and waits until it is in the ledger. When the ledger is lost the event is too; the run is then
-    /// already stopping.
-    pub async fn record(&self, event: EventKind) {
-        self.send(Recorded::Event(Box::new(event))).await;
+    /// Records an event and waits until it is in the ledger. Says whether it is: when the ledger is lost the event is
+    /// too, the run is already stopping, and nothing may be created any more.
+    pub async fn record(&self, event: EventKind) -> bool {
+        self.send(Recorded::Event(Box::new(event))).await
     }
 
     /// Records something worth knowing.
@@ -170,6 +172,9 @@ impl Cx {
         let result = look.await;
         // A check that was stopped observed nothing: its subject says so, and no result is recorded for it.
         if !matches!(&result, Err(f) if f.stopped) {
+            if let (Err(failure), Some(place)) = (&result, &self.place) {
+                self.remember(place, failure);
+            }
             let recorded = match &result {
                 Ok(_) => CheckResult::Passed,
                 Err(f) => CheckResult::Failed { blame: f.blame, finding: f.finding.clone() },
@@ -177,6 +182,22 @@ impl Cx {
             self.finish_check(code, title, recorded, began.elapsed()).await;
         }
         result
+    }
+
+    /// The failed check that decides the outcome of a place whose work says that all is well: the first one that blames
+    /// the product, else the first one.
+    #[must_use]
+    pub fn failed_check(&self, place: &Place) -> Option<Failure> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    }
+
+    fn remember(&self, place: &Place, failure: &Failure) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let worse =
+            failed.get(place).is_none_or(|known| known.blame != Blame::Product && failure.blame == Blame::Product);
+        if worse {
+            failed.insert(place.clone(), failure.clone());
+        }
     }
 
     /// Records that an observation cannot be made here.
@@ -199,11 +220,9 @@ impl Cx {
         }
     }
 
-    async fn send(&self, what: Recorded) {
+    async fn send(&self, what: Recorded) -> bool {
         let (done, recorded) = oneshot::channel();
-        if self.recorder.send(Record { what, done }).await.is_ok() {
-            // An error here means that the ledger is lost; the dispatcher has begun to stop the run.
-            let _lost = recorded.await;
-        }
+        // An error in either place means that the ledger is lost; the dispatcher has begun to stop the run.
+        self.recorder.send(Record { what, done }).await.is_ok() && recorded.await.is_ok()
     }
 }

@@ -1,1 +1,352 @@
-//! run.
+//! The dispatcher: the one loop that owns the truth.
+//!
+//! Cells never write. They send what happened and wait for the acknowledgement; the dispatcher stamps it, applies it to
+//! the [`RunState`], appends it to the ledger, shows it to the observers, and only then acknowledges.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gsh_model::event::{Event, EventKind, FORMAT, StopReason};
+use gsh_model::lease::RunId;
+use gsh_model::outcome::{Evidence, Outcome};
+use gsh_model::plan::{Plan, PlannedCell};
+use gsh_model::run::{IllegalEvent, RunState};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::artifacts::Artifacts;
+use crate::bench::Scenario;
+use crate::cell;
+use crate::cx::{Cx, Record, Recorded};
+use crate::installer::Installer;
+use crate::ledger::Append;
+use crate::provider::Provider;
+use crate::secret::Scrubber;
+use crate::stop::Stop;
+
+/// Whether clusters outlive a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Everything is always removed.
+    Never,
+    /// The cluster of a cell that is not all green stays until its expiry.
+    OnFailure,
+}
+
+/// How long each part may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// The whole run, teardown not included.
+    pub run: Duration,
+    /// One cell, teardown not included.
+    pub cell: Duration,
+    /// Making a cluster.
+    pub provision: Duration,
+    /// Installing the product.
+    pub install: Duration,
+    /// Undoing what a scenario made.
+    pub undo: Duration,
+    /// Removing a cluster; kept back, never eaten by the other parts.
+    pub teardown: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let minutes = |m: u64| Duration::from_secs(m * 60);
+        Self {
+            run: minutes(8 * 60),
+            cell: minutes(120),
+            provision: minutes(25),
+            install: minutes(45),
+            undo: minutes(5),
+            teardown: minutes(15),
+        }
+    }
+}
+
+/// How a plan is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Most clusters at a time.
+    pub max_clusters: usize,
+    /// Most servers at a time, all clusters together.
+    pub max_servers: u32,
+    /// Time limits.
+    pub patience: Patience,
+    /// How long after its request a lease may be removed by anybody.
+    pub lease_lifetime: SignedDuration,
+    /// Attempts at a cell when the environment is at fault before anything was examined.
+    pub attempts: u32,
+    /// Whether clusters outlive a failure.
+    pub keep: Keep,
+    /// Leave the other scenarios of a cell after one that is not green.
+    pub fail_fast_cell: bool,
+    /// Stop the run after the first outcome that is not green.
+    pub fail_fast_run: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_clusters: 4,
+            max_servers: 20,
+            patience: Patience::default(),
+            lease_lifetime: SignedDuration::from_hours(4),
+            attempts: 2,
+            keep: Keep::Never,
+            fail_fast_cell: false,
+            fail_fast_run: false,
+        }
+    }
+}
+
+/// Everything that a run is.
+pub struct Job<P, I> {
+    /// Who lends clusters.
+    pub provider: P,
+    /// Who installs.
+    pub installer: I,
+    /// The scenarios that exist.
+    pub catalogue: &'static [Scenario],
+    /// What to run.
+    pub plan: Plan,
+    /// Its name.
+    pub run: RunId,
+    /// Version of gsh.
+    pub version: String,
+    /// How real it is.
+    pub evidence: Evidence,
+    /// How to run it.
+    pub settings: Settings,
+    /// The clock that stamps events.
+    pub now: fn() -> Timestamp,
+    /// Notes to record at the start.
+    pub notes: Vec<String>,
+}
+
+/// Who watches a run: the terminal, the report writer.
+pub trait Observer: Send {
+    /// An event was recorded; the state has it already.
+    fn recorded(&mut self, event: &Event, state: &RunState);
+
+    /// Events can no longer be recorded.
+    fn ledger_lost(&mut self, error: &io::Error);
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The folded record.
+    pub state: RunState,
+    /// Set when the ledger was lost on the way.
+    pub ledger_lost: Option<io::Error>,
+    /// Set when the harness itself produced an impossible event: a bug.
+    pub illegal: Option<IllegalEvent>,
+}
+
+/// Runs a plan.
+pub async fn run<P: Provider, I: Installer>(
+    job: Job<P, I>,
+    ledger: impl Append,
+    artifacts: Artifacts,
+    observers: Vec<Box<dyn Observer>>,
+    stop: Stop,
+    scrubber: Scrubber,
+) -> RunEnd {
+    let job = Arc::new(job);
+    let (recorder, mut records) = mpsc::channel::<Record>(64);
+    let cx = Cx::new(stop.clone(), Instant::now() + job.settings.patience.run, recorder, scrubber.clone());
+    let mut book = Book {
+        ledger,
+        artifacts,
+        observers,
+        state: RunState::default(),
+        stop: stop.clone(),
+        scrubber,
+        now: job.now,
+        lost: None,
+        illegal: None,
+        fail_fast_run: job.settings.fail_fast_run,
+    };
+    book.write(EventKind::RunStarted {
+        format: FORMAT,
+        run: job.run.clone(),
+        version: job.version.clone(),
+        evidence: job.evidence,
+        provider: job.provider.name().to_owned(),
+    });
+    book.write(EventKind::RunPlanned { plan: Box::new(job.plan.clone()) });
+    for note in &job.notes {
+        book.write(EventKind::Noted { cell: None, subject: None, text: note.clone() });
+    }
+
+    let mut waiting: VecDeque<(usize, PlannedCell)> = job.plan.cells.iter().cloned().enumerate().collect();
+    let mut running: JoinSet<u32> = JoinSet::new();
+    let mut servers = 0;
+    let mut stop_told = false;
+    loop {
+        while let Some((number, planned)) = next_fitting(&mut waiting, running.len(), servers, &job.settings, &stop) {
+            servers += planned.servers;
+            let cell_cx = cx.within(job.settings.patience.cell);
+            let job = Arc::clone(&job);
+            running.spawn(async move {
+                let occupied = planned.servers;
+                cell::run(job, planned, number, cell_cx).await;
+                occupied
+            });
+        }
+        if running.is_empty() {
+            break;
+        }
+        tokio::select! {
+            Some(record) = records.recv() => book.take(record),
+            Some(ended) = running.join_next() => servers -= ended.unwrap_or(0).min(servers),
+            () = stop.requested(), if !stop_told => {
+                stop_told = true;
+                let reason = stop.reason().cloned().unwrap_or(StopReason::Signal);
+                book.write(EventKind::StopRequested { reason });
+            }
+            () = tokio::time::sleep_until(cx.deadline()), if !stop_told => stop.first(StopReason::Deadline),
+        }
+    }
+    // Nothing runs any more; what a cell's last words were is still in the channel.
+    while let Ok(record) = records.try_recv() {
+        book.take(record);
+    }
+    close(&job, &cx, &mut book).await;
+    RunEnd { state: book.state, ledger_lost: book.lost, illegal: book.illegal }
+}
+
+/// The next cell in plan order that fits under both limits. A stopped run still gives every cell its outcome, without
+/// creating anything. A cell too large for the limit runs alone.
+fn next_fitting(
+    waiting: &mut VecDeque<(usize, PlannedCell)>,
+    clusters: usize,
+    servers: u32,
+    settings: &Settings,
+    stop: &Stop,
+) -> Option<(usize, PlannedCell)> {
+    if clusters >= settings.max_clusters.max(1) {
+        return None;
+    }
+    let fits = |cell: &PlannedCell| clusters == 0 || servers + cell.servers <= settings.max_servers;
+    let at = waiting.iter().position(|(_, cell)| stop.is_requested() || fits(cell))?;
+    waiting.remove(at)
+}
+
+/// The closing inventory and the last line.
+async fn close<P: Provider, I: Installer, L: Append>(job: &Job<P, I>, cx: &Cx, book: &mut Book<L>) {
+    let teardown = cx.teardown(job.settings.patience.teardown);
+    let leased = book.state.cells.iter().any(|c| !c.leases.is_empty());
+    if leased {
+        // The recorder's other end is this very loop: look without recording, then write down what was seen.
+        let look = Cx::unrecorded(teardown.stop().clone(), teardown.left());
+        let found = tokio::select! {
+            found = job.provider.find(&look, Some(&job.run)) => found.map_err(|f| f.to_string()),
+            () = teardown.stopped() => Err("the run was told twice to stop".to_owned()),
+        };
+        match found {
+            Ok(leases) => {
+                let left = leases.into_iter().flat_map(|l| l.resources).collect();
+                book.write(EventKind::InventoryTaken { left });
+            }
+            Err(reason) => book.write(EventKind::Noted {
+                cell: None,
+                subject: None,
+                text: format!("the closing inventory could not be taken: {reason}"),
+            }),
+        }
+    }
+    book.write(EventKind::RunFinished);
+}
+
+struct Book<L> {
+    ledger: L,
+    artifacts: Artifacts,
+    observers: Vec<Box<dyn Observer>>,
+    state: RunState,
+    stop: Stop,
+    scrubber: Scrubber,
+    now: fn() -> Timestamp,
+    lost: Option<io::Error>,
+    illegal: Option<IllegalEvent>,
+    fail_fast_run: bool,
+}
+
+impl<L: Append> Book<L> {
+    fn take(&mut self, record: Record) {
+        match record.what {
+            Recorded::Event(kind) => self.write(*kind),
+            Recorded::Artifact { place, name, bytes } => {
+                if self.lost.is_none() {
+                    match self.artifacts.keep(&name, &bytes, &self.scrubber) {
+                        Ok(kept) => self.write(EventKind::ArtifactKept {
+                            cell: place.cell,
+                            subject: place.subject,
+                            attempt: place.attempt,
+                            name,
+                            path: kept.path,
+                            bytes: kept.bytes,
+                        }),
+                        Err(error) => self.lose(error),
+                    }
+                }
+            }
+        }
+        if self.lost.is_none() {
+            // The asker may be gone; the event is recorded all the same.
+            let _gone = record.done.send(());
+        }
+    }
+
+    fn write(&mut self, kind: EventKind) {
+        let not_green =
+            matches!(&kind, EventKind::SubjectFinished { outcome, .. } if !matches!(outcome, Outcome::Passed));
+        let event = Event { seq: self.state.last_seq + 1, at: (self.now)(), kind: self.scrubbed(kind) };
+        if let Err(illegal) = self.state.apply(&event) {
+            self.illegal.get_or_insert(illegal);
+            self.stop.first(StopReason::LedgerLost);
+            return;
+        }
+        if self.lost.is_none() {
+            match self.ledger.append(&event) {
+                Ok(()) => self.observers.iter_mut().for_each(|o| o.recorded(&event, &self.state)),
+                Err(error) => self.lose(error),
+            }
+        }
+        if self.fail_fast_run && not_green {
+            self.stop.first(StopReason::FailFast);
+        }
+    }
+
+    fn lose(&mut self, error: io::Error) {
+        self.observers.iter_mut().for_each(|o| o.ledger_lost(&error));
+        self.lost = Some(error);
+        self.stop.first(StopReason::LedgerLost);
+    }
+
+    /// The event without secrets. Going through its text form reaches every field of every variant, also of those that
+    /// are added later.
+    fn scrubbed(&self, kind: EventKind) -> EventKind {
+        let Ok(mut value) = serde_json::to_value(&kind) else { return kind };
+        scrub_value(&mut value, &self.scrubber);
+        serde_json::from_value(value).unwrap_or_else(|_| EventKind::Noted {
+            cell: None,
+            subject: None,
+            text: "an event was left out: it held a secret in a place where only names can stand".to_owned(),
+        })
+    }
+}
+
+fn scrub_value(value: &mut serde_json::Value, scrubber: &Scrubber) {
+    match value {
+        serde_json::Value::String(text) => *text = scrubber.scrub(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|v| scrub_value(v, scrubber)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|v| scrub_value(v, scrubber)),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}

@@ -1,5 +1,8 @@
 //! The two-stage stop.
 
+use std::sync::{Arc, OnceLock};
+
+use gsh_model::event::StopReason;
 use tokio_util::sync::CancellationToken;
 
 /// First stage: no new work, teardown begins. Second stage: stop waiting, even for teardown.
@@ -7,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Stop {
     first: CancellationToken,
     second: CancellationToken,
+    reason: Arc<OnceLock<StopReason>>,
     ignores_first: bool,
 }
 
@@ -17,23 +21,27 @@ impl Stop {
         Self::default()
     }
 
-    /// Asks for the next stage.
-    pub fn advance(&self) {
-        if self.first.is_cancelled() {
-            self.second.cancel();
-        }
-        self.first.cancel();
-    }
-
-    /// Asks for the first stage; asking twice changes nothing.
-    pub fn first(&self) {
+    /// Asks for the first stage; asking again changes nothing, the first reason stays.
+    pub fn first(&self, reason: StopReason) {
+        let _earlier = self.reason.set(reason);
         self.first.cancel();
     }
 
     /// Asks for the second stage.
     pub fn second(&self) {
-        self.first.cancel();
+        self.first(StopReason::Signal);
         self.second.cancel();
+    }
+
+    /// A signal: the first one asks for the first stage, the next one for the second.
+    pub fn signal(&self) {
+        if self.first.is_cancelled() { self.second() } else { self.first(StopReason::Signal) }
+    }
+
+    /// Why the run was asked to stop.
+    #[must_use]
+    pub fn reason(&self) -> Option<&StopReason> {
+        self.reason.get()
     }
 
     /// The same stop as seen by teardown: only the second stage counts.

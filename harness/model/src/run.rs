@@ -464,7 +464,9 @@ impl RunState {
         }
         let examined = outcomes.iter().any(|o| matches!(o, Outcome::Passed));
         let unclear = outcomes.iter().any(|o| matches!(o, Outcome::Inconclusive { .. }));
-        let leftovers = !self.leftovers().is_empty() || self.unreleased().next().is_some();
+        // A lease without a closing inventory is not proved to be gone.
+        let unproved = self.inventory.is_none() && self.cells.iter().any(|c| !c.leases.is_empty());
+        let leftovers = unproved || !self.leftovers().is_empty() || self.unreleased().next().is_some();
         // A leak also makes its Teardown inconclusive; when nothing else is unclear, the leak is what there is to say.
         let only_teardown_unclear = self
             .outcomes()
