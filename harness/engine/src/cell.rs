@@ -291,16 +291,14 @@ async fn release<P: Provider, I: Installer>(
         return;
     }
     let cx = place.teardown(job.settings.patience.teardown);
-    let impatient = |reason: &str| {
-        Err(crate::provider::ReleaseFailure {
-            left: Vec::new(),
-            failure: Failure::environment("GSH-RUN-006", format!("{lease} to be released"), reason.to_owned()),
-        })
+    let impatient = |reason: &str| crate::provider::ReleaseFailure {
+        left: Vec::new(),
+        failure: Failure::environment("GSH-RUN-006", format!("{lease} to be released"), reason.to_owned()),
     };
     let released = tokio::select! {
         released = job.provider.release(&cx, lease) => released,
-        () = cx.stopped() => impatient("the run was told twice to stop"),
-        () = tokio::time::sleep_until(cx.deadline()) => impatient("teardown took longer than its deadline"),
+        () = cx.stopped() => Err(impatient("the run was told twice to stop")),
+        () = tokio::time::sleep_until(cx.deadline()) => Err(impatient("teardown took longer than its deadline")),
     };
     let outcome = match released {
         Ok(released) => {
