@@ -1,0 +1,219 @@
+//! Rules of the house that no compiler checks: who may import whom, where versions stand, how files look.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn manifest(directory: &str) -> Table {
+    read(&root().join(directory).join("Cargo.toml")).parse().unwrap_or_else(|e| panic!("{directory}/Cargo.toml: {e}"))
+}
+
+fn members() -> Vec<String> {
+    let workspace = manifest("");
+    let members = workspace["workspace"]["members"].as_array().expect("members");
+    members.iter().map(|m| m.as_str().expect("a path").to_owned()).collect()
+}
+
+fn dependencies(manifest: &Table, section: &str) -> BTreeMap<String, Value> {
+    manifest
+        .get(section)
+        .and_then(Value::as_table)
+        .map(|t| t.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+        .unwrap_or_default()
+}
+
+/// Every source file that is ours, relative to the root.
+fn sources() -> Vec<PathBuf> {
+    fn walk(directory: &Path, out: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).expect("a folder").flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "target" && !name.starts_with('.') {
+                    walk(&path, out);
+                }
+            } else if name.ends_with(".rs") {
+                out.push(path);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk(root(), &mut out);
+    out.sort();
+    assert!(out.len() > 100, "the walk must find the sources");
+    out
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// Which of our crates each crate may use, and which foreign ones it must never use. (`ARCHITECTURE.md`, the import table)
+const IMPORTS: &[(&str, &[&str], &[&str])] = &[
+    ("gsh-model", &[], &["tokio", "kube", "rand", "hcloud", "russh", "reqwest", "tonic", "clap"]),
+    ("gsh-engine", &["gsh-model"], &["hcloud", "russh", "tonic", "junit-report", "clap", "reqwest"]),
+    ("gsh-ssh", &["gsh-model"], &["kube", "hcloud", "tonic", "clap"]),
+    ("gsh-wsman", &[], &["tokio", "tonic", "kube", "russh", "hcloud", "clap"]),
+    ("gsh-gitpod", &["gsh-model", "gsh-engine", "gsh-wsman"], &["hcloud", "russh", "clap", "junit-report"]),
+    ("gsh-providers", &["gsh-model", "gsh-engine", "gsh-ssh"], &["russh", "tonic", "clap", "junit-report"]),
+    (
+        "gsh-scenarios",
+        &["gsh-model", "gsh-engine", "gsh-gitpod", "gsh-ssh"],
+        &["hcloud", "russh", "tonic", "clap", "junit-report", "reqwest"],
+    ),
+    ("gsh-reports", &["gsh-model"], &["tokio", "kube", "hcloud", "russh", "tonic", "clap", "reqwest"]),
+    (
+        "gsh-cli",
+        &[
+            "gsh-model",
+            "gsh-engine",
+            "gsh-providers",
+            "gsh-gitpod",
+            "gsh-scenarios",
+            "gsh-reports",
+            "gsh-ssh",
+            "gsh-fixtures",
+        ],
+        &["hcloud", "russh", "tonic", "junit-report", "kube"],
+    ),
+    ("gsh-world", &["gsh-model"], HARNESS_ONLY),
+    ("gsh-emu-hetzner", &["gsh-world"], HARNESS_ONLY),
+    ("gsh-emu-shell", &["gsh-world"], HARNESS_ONLY),
+    ("gsh-emu-host", &["gsh-world", "gsh-emu-shell"], HARNESS_ONLY),
+    ("gsh-emu-kube", &["gsh-world"], HARNESS_ONLY),
+    ("gsh-emu-cluster", &["gsh-world", "gsh-emu-kube"], HARNESS_ONLY),
+    (
+        "gsh-emu-gitpod",
+        &["gsh-world", "gsh-emu-shell", "gsh-emu-kube", "gsh-emu-cluster", "gsh-wsman"],
+        HARNESS_ONLY,
+    ),
+    ("gsh-emu-installer", &["gsh-world", "gsh-emu-kube", "gsh-emu-cluster"], HARNESS_ONLY),
+    (
+        "gsh-fixtures",
+        &[
+            "gsh-model",
+            "gsh-world",
+            "gsh-emu-hetzner",
+            "gsh-emu-host",
+            "gsh-emu-kube",
+            "gsh-emu-cluster",
+            "gsh-emu-gitpod",
+            "gsh-emu-installer",
+        ],
+        HARNESS_ONLY,
+    ),
+];
+
+/// What emulators must not build upon: the client libraries of the harness. An emulator that shares its decoder with the
+/// client shares its mistakes.
+const HARNESS_ONLY: &[&str] = &["kube", "hcloud", "reqwest", "clap", "junit-report"];
+
+#[test]
+fn nobody_imports_what_the_table_forbids() {
+    for member in members() {
+        let manifest = manifest(&member);
+        let name = manifest["package"]["name"].as_str().expect("a name").to_owned();
+        let (_, ours, never) =
+            IMPORTS.iter().find(|(n, ..)| *n == name).unwrap_or_else(|| panic!("`{name}` has no row in the table"));
+        for dependency in dependencies(&manifest, "dependencies").keys() {
+            if dependency.starts_with("gsh-") {
+                assert!(ours.contains(&dependency.as_str()), "`{name}` must not use `{dependency}`");
+            }
+            assert!(!never.contains(&dependency.as_str()), "`{name}` must never use `{dependency}`");
+        }
+    }
+}
+
+#[test]
+fn a_foreign_library_has_one_home() {
+    let homes: &[(&str, &[&str])] = &[
+        ("hcloud", &["gsh-providers"]),
+        ("russh", &["gsh-ssh", "gsh-emu-host", "gsh-emu-gitpod"]),
+        ("tonic", &["gsh-gitpod", "gsh-emu-gitpod"]),
+        ("junit-report", &["gsh-reports"]),
+        ("clap", &["gsh-cli"]),
+        ("indicatif", &["gsh-cli"]),
+    ];
+    for member in members() {
+        let manifest = manifest(&member);
+        let name = manifest["package"]["name"].as_str().expect("a name").to_owned();
+        for (library, at) in homes {
+            if dependencies(&manifest, "dependencies").contains_key(*library) {
+                assert!(at.contains(&name.as_str()), "`{library}` is at home in {at:?}, not in `{name}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn versions_stand_in_the_workspace_and_nowhere_else() {
+    for member in members() {
+        let manifest = manifest(&member);
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            for (name, value) in dependencies(&manifest, section) {
+                let from_workspace = value.get("workspace").and_then(Value::as_bool) == Some(true);
+                assert!(from_workspace, "{member}: {name} must say `workspace = true`");
+            }
+        }
+        assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{member} must use the workspace's lints");
+    }
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for_and_is_one_room() {
+    let nobodys = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "handler", "processor", "context"];
+    for path in sources() {
+        let text = read(&path);
+        assert!(text.starts_with("//!"), "{}: the first line says what the file is for", shown(&path));
+        let lines = text.lines().count();
+        assert!(lines <= 800, "{}: {lines} lines; is it still one room with one job?", shown(&path));
+        let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        assert!(!nobodys.contains(&stem.as_str()), "{}: a name that is nobody's", shown(&path));
+    }
+}
+
+#[test]
+fn no_test_is_ignored_and_nothing_is_left_unfinished() {
+    // Put together here, so that this file does not find itself.
+    let marks = [["#[", "ignore"], ["todo", "!("], ["unimplemented", "!("], ["FIX", "ME"], ["allow(dead", "_code"]].map(|m| m.concat());
+    for path in sources() {
+        let text = read(&path);
+        for mark in &marks {
+            assert!(!text.contains(mark.as_str()), "{}: `{mark}`", shown(&path));
+        }
+    }
+}
+
+#[test]
+fn every_code_has_its_place_in_the_docs() {
+    let docs = read(&root().join("docs/troubleshooting.md"));
+    let mut missing = Vec::new();
+    for path in sources() {
+        let relative = shown(&path);
+        let of_the_harness = ["harness", "scenarios"].iter().any(|d| relative.starts_with(d));
+        if !of_the_harness || relative.contains("/tests") || relative.contains("snapshots") {
+            continue;
+        }
+        for (at, _) in read(&path).match_indices("\"GSH-") {
+            let text = read(&path);
+            let code: String = text[at + 1..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let complete = code.split('-').count() == 3 && code.chars().rev().take(3).all(|c| c.is_ascii_digit());
+            if complete && !code.contains("TST") && !docs.contains(&code) {
+                missing.push(format!("{code} ({relative})"));
+            }
+        }
+    }
+    missing.sort();
+    missing.dedup();
+    assert!(missing.is_empty(), "not in docs/troubleshooting.md: {}", missing.join(", "));
+}
