@@ -121,6 +121,8 @@ pub struct RegistryStore {
     pub username: String,
     /// Password.
     pub password: Secret,
+    /// PEM of the CA that signed its certificate, when that is not publicly trusted.
+    pub ca_pem: Option<String>,
 }
 
 /// An external S3 store.
