@@ -1,1 +1,9 @@
 //! Who lends clusters: Hetzner Cloud machines and the k3s on them.
+//!
+//! [`hetzner`] orders machines, networks and load balancers and removes them again, by label. [`k3s`] says what a machine
+//! must do to become a node, watches it doing so, and gives every way to fail a code of its own.
+
+pub mod hetzner;
+pub mod k3s;
+
+pub use hetzner::{HetznerConfig, HetznerProvider, Patience};

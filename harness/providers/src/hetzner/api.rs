@@ -1,0 +1,259 @@
+//! One request to the Hetzner API and its answer: sent under the governor, read with its headers, tried again as
+//! [`super::retry`] says. Knows no resource.
+//!
+//! A request that was sent is always waited for: nothing here is dropped halfway by a stop.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gsh_engine::cx::Cx;
+use gsh_engine::secret::Secret;
+use rand::Rng;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::error::{ApiError, Trouble};
+use super::governor::{Governor, Purpose};
+use super::retry::{Effect, Next, next};
+use super::wire::{Envelope, Meta};
+
+/// Most entries of a page that the API gives.
+const PER_PAGE: &str = "50";
+
+/// An account, through its API.
+pub(crate) struct Api {
+    client: reqwest::Client,
+    endpoint: String,
+    token: Secret,
+    governor: Governor,
+    sent: AtomicU64,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    /// Path after the version, `/servers`.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'a str, String)>,
+    pub(crate) body: Option<Value>,
+    pub(crate) effect: Effect,
+    pub(crate) purpose: Purpose,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: impl Into<String>, query: Vec<(&'a str, String)>, purpose: Purpose) -> Self {
+        Self { method: Method::GET, path: path.into(), query, body: None, effect: Effect::Read, purpose }
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// What came of a call that is not an error.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The answer.
+    Answer(Value),
+    /// A create that may have happened: look for the thing.
+    LookUp(ApiError),
+    /// What should be gone is gone.
+    Gone,
+}
+
+impl Api {
+    /// A client. It uses no proxy: the endpoint is given, and a proxy between the runner and loopback is never meant.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub(crate) fn new(endpoint: &str, token: Secret, answer: Duration) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10).min(answer))
+            .timeout(answer)
+            .user_agent(concat!("gsh/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self {
+            client,
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token,
+            governor: Governor::default(),
+            sent: AtomicU64::new(0),
+        })
+    }
+
+    /// Requests sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Reads one thing.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, cx: &Cx, call: Call<'_>) -> Result<T, ApiError> {
+        let name = call.name();
+        match self.send(cx, &call).await? {
+            Outcome::Answer(value) => decode(&name, value),
+            Outcome::LookUp(e) => Err(e),
+            Outcome::Gone => decode(&name, Value::Null),
+        }
+    }
+
+    /// Reads every page of a list. `key` is the plural name that wraps it.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        cx: &Cx,
+        key: &str,
+        query: &[(&str, String)],
+        purpose: Purpose,
+    ) -> Result<Vec<T>, ApiError> {
+        let mut all = Vec::new();
+        let mut page = 1;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("page", page.to_string()));
+            query.push(("per_page", PER_PAGE.to_owned()));
+            let call = Call::get(format!("/{key}"), query, purpose);
+            let name = call.name();
+            let mut value: Value = self.read(cx, call).await?;
+            let meta: Meta = decode(&name, value.get("meta").cloned().unwrap_or_default()).unwrap_or_default();
+            let things = value.get_mut(key).map(Value::take).unwrap_or_default();
+            let things: Vec<T> = decode(&name, things)?;
+            all.extend(things);
+            match meta.pagination.and_then(|p| p.next_page) {
+                Some(next) if next > page => page = next,
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Sends a request as often as the table allows.
+    pub(crate) async fn send(&self, cx: &Cx, call: &Call<'_>) -> Result<Outcome, ApiError> {
+        let (mut tries, mut refused) = (0, 0);
+        let mut last = "nothing was sent".to_owned();
+        loop {
+            self.admitted(cx, call, tries, &last).await?;
+            tries += 1;
+            let error = match self.once(call).await {
+                Ok(value) => return Ok(Outcome::Answer(value)),
+                Err(error) => error,
+            };
+            if error.code() == Some("rate_limit_exceeded") {
+                refused += 1;
+            }
+            let after = match next(call.effect, &error, tries, refused) {
+                Next::Again(after) | Next::NotNow(after) => after,
+                Next::LookUp => return Ok(Outcome::LookUp(error)),
+                Next::Done => return Ok(Outcome::Gone),
+                Next::GiveUp => return Err(error),
+            };
+            tracing::debug!(call = %call.name(), tries, ?after, error = %error.trouble, "trying again");
+            last = error.trouble.to_string();
+            // Between half and all of the pause, so that many callers do not come back at once.
+            let jitter = rand::rng().random_range(0.5..=1.0);
+            self.pause(cx, call, after.mul_f64(jitter), tries, &last).await?;
+        }
+    }
+
+    async fn admitted(&self, cx: &Cx, call: &Call<'_>, tries: u32, last: &str) -> Result<(), ApiError> {
+        loop {
+            if cx.stop().is_requested() {
+                return Err(fail(call, Trouble::Stopped));
+            }
+            match self.governor.admit(call.purpose, Instant::now()) {
+                Ok(()) => return Ok(()),
+                Err(wait) => self.pause(cx, call, wait, tries, &format!("{last}; the hourly limit is used up")).await?,
+            }
+        }
+    }
+
+    async fn pause(&self, cx: &Cx, call: &Call<'_>, time: Duration, tries: u32, last: &str) -> Result<(), ApiError> {
+        if time >= cx.left() {
+            return Err(fail(call, Trouble::OutOfTime { tries, last: last.to_owned() }));
+        }
+        if rest(cx, time).await { Ok(()) } else { Err(fail(call, Trouble::Stopped)) }
+    }
+
+    async fn once(&self, call: &Call<'_>) -> Result<Value, ApiError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let mut request = self
+            .client
+            .request(call.method.clone(), format!("{}{}", self.endpoint, call.path))
+            .bearer_auth(self.token.expose())
+            .header("Accept", "application/json")
+            .query(&call.query);
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let no_answer = |source: reqwest::Error| {
+            // The URL may hold a label selector, never a secret, but it is in the call already.
+            let source = source.without_url();
+            fail(call, Trouble::NoAnswer { never_sent: source.is_connect(), source })
+        };
+        let response = request.send().await.map_err(no_answer)?;
+        let number = |name: &str| {
+            response.headers().get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse::<u32>().ok())
+        };
+        self.governor.learn(number("RateLimit-Limit"), number("RateLimit-Remaining"), Instant::now());
+        let correlation = response.headers().get("X-Correlation-Id").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let status = response.status();
+        let text = response.text().await.map_err(no_answer)?;
+        let trouble = if status.is_success() {
+            if text.trim().is_empty() {
+                return Ok(Value::Null);
+            }
+            match serde_json::from_str(&text) {
+                Ok(value) => return Ok(value),
+                Err(e) => Trouble::Garbled { status: status.as_u16(), reason: e.to_string() },
+            }
+        } else {
+            refusal(status.as_u16(), &text)
+        };
+        Err(ApiError { call: call.name(), correlation, trouble })
+    }
+}
+
+/// Rests, unless the run is asked to stop; says whether it rested.
+pub(crate) async fn rest(cx: &Cx, time: Duration) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(time) => true,
+        () = cx.stopped() => false,
+    }
+}
+
+fn fail(call: &Call<'_>, trouble: Trouble) -> ApiError {
+    ApiError { call: call.name(), correlation: None, trouble }
+}
+
+/// Reads a part of an answer.
+pub(crate) fn decode<T: DeserializeOwned>(call: &str, value: Value) -> Result<T, ApiError> {
+    serde_json::from_value(value).map_err(|e| ApiError {
+        call: call.to_owned(),
+        correlation: None,
+        trouble: Trouble::Garbled { status: 200, reason: e.to_string() },
+    })
+}
+
+fn refusal(status: u16, text: &str) -> Trouble {
+    match serde_json::from_str::<Envelope>(text) {
+        Ok(Envelope { error }) => {
+            let names = |key: &str| {
+                let list = error.details.as_ref().and_then(|d| d.get(key)).and_then(Value::as_array);
+                list.into_iter()
+                    .flatten()
+                    .filter_map(|f| f.get("name").and_then(Value::as_str).map(str::to_owned))
+                    .collect::<Vec<_>>()
+            };
+            let details = [names("fields"), names("limits")].concat();
+            Trouble::Refused { status, code: error.code, message: error.message, details }
+        }
+        // A proxy in between answers in its own words; the status is all there is.
+        Err(_) => Trouble::Refused {
+            status,
+            code: format!("http_{status}"),
+            message: text.trim().chars().take(120).collect(),
+            details: Vec::new(),
+        },
+    }
+}

@@ -1,0 +1,121 @@
+//! Creates something with a name of its own, exactly once: when the answer to a create is lost, the thing is looked up by
+//! its name and our label before the create is repeated.
+
+use gsh_engine::cx::Cx;
+use gsh_model::lease::LeaseId;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::api::{Api, Call, Outcome, decode};
+use super::error::{ApiError, Trouble};
+use super::governor::Purpose;
+use super::labels;
+use super::retry::Effect;
+use super::wire::{Action, Thing};
+
+/// A kind of resource with a name: what wraps many and one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// `servers`: path and key of the list.
+    pub(crate) many: &'static str,
+    /// `server`: key of one.
+    pub(crate) one: &'static str,
+}
+
+pub(crate) const SERVER: Kind = Kind { many: "servers", one: "server" };
+pub(crate) const LOAD_BALANCER: Kind = Kind { many: "load_balancers", one: "load_balancer" };
+pub(crate) const NETWORK: Kind = Kind { many: "networks", one: "network" };
+pub(crate) const FIREWALL: Kind = Kind { many: "firewalls", one: "firewall" };
+pub(crate) const PLACEMENT_GROUP: Kind = Kind { many: "placement_groups", one: "placement_group" };
+pub(crate) const SSH_KEY: Kind = Kind { many: "ssh_keys", one: "ssh_key" };
+
+/// Something that exists now.
+#[derive(Debug)]
+pub(crate) struct Created<T> {
+    /// What the API says about it.
+    pub(crate) thing: T,
+    /// Actions that were started for it; none are known when its answer was lost.
+    pub(crate) actions: Vec<Action>,
+}
+
+/// How often a create is repeated after a lookup that found nothing.
+const REPEATS: u32 = 3;
+
+/// Creates it, or finds it when it turns out to exist already.
+pub(crate) async fn create<T: DeserializeOwned>(
+    api: &Api,
+    cx: &Cx,
+    lease: &LeaseId,
+    kind: Kind,
+    name: &str,
+    body: Value,
+) -> Result<Created<T>, ApiError> {
+    let call = Call {
+        method: Method::POST,
+        path: format!("/{}", kind.many),
+        query: Vec::new(),
+        body: Some(body),
+        effect: Effect::Create,
+        purpose: Purpose::Work,
+    };
+    let label = format!("POST /{}", kind.many);
+    let mut lost = None;
+    for _ in 0..=REPEATS {
+        let error = match api.send(cx, &call).await? {
+            Outcome::Answer(mut answer) => match decode(&label, answer.get(kind.one).cloned().unwrap_or_default()) {
+                Ok(thing) => return Ok(Created { thing, actions: actions(&mut answer) }),
+                Err(e) => e,
+            },
+            Outcome::LookUp(e) => e,
+            Outcome::Gone => continue,
+        };
+        if let Some(thing) = look_up(api, cx, lease, kind, name).await? {
+            return Ok(Created { thing, actions: Vec::new() });
+        }
+        lost = Some(error);
+    }
+    Err(lost.unwrap_or(ApiError {
+        call: label,
+        correlation: None,
+        trouble: Trouble::Garbled { status: 200, reason: format!("no `{}`", kind.one) },
+    }))
+}
+
+/// Finds a thing of this lease by its name.
+pub(crate) async fn look_up<T: DeserializeOwned>(
+    api: &Api,
+    cx: &Cx,
+    lease: &LeaseId,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<T>, ApiError> {
+    let call = format!("GET /{}", kind.many);
+    let found: Vec<Value> = api.list(cx, kind.many, &[("name", name.to_owned())], Purpose::Work).await?;
+    for value in found {
+        let thing: Thing = decode(&call, value.clone())?;
+        if thing.name.as_deref() != Some(name) {
+            continue;
+        }
+        if thing.labels.get(labels::LEASE).map(String::as_str) != Some(lease.as_str()) {
+            let trouble = Trouble::ForeignName { name: name.to_owned() };
+            return Err(ApiError { call, correlation: None, trouble });
+        }
+        return Ok(Some(decode(&call, value)?));
+    }
+    Ok(None)
+}
+
+/// The actions of an answer, in the order in which they run. A shape that is not understood means none: the state of the
+/// thing itself is looked at anyway.
+pub(crate) fn actions(answer: &mut Value) -> Vec<Action> {
+    let mut all: Vec<Action> = Vec::new();
+    if let Some(action) = answer.get_mut("action").map(Value::take).filter(|a| !a.is_null()) {
+        all.extend(serde_json::from_value::<Action>(action));
+    }
+    for key in ["next_actions", "actions"] {
+        let list = answer.get_mut(key).map(Value::take).unwrap_or_default();
+        all.extend(serde_json::from_value::<Vec<Action>>(list).unwrap_or_default());
+    }
+    all
+}

@@ -1,0 +1,25 @@
+//! Hetzner Cloud: machines, network, firewall, load balancers, labels. Only home of the Hetzner library, which is used to
+//! build requests; answers are read by [`wire`], because the library's own decoding loses the whole answer when one field
+//! is new.
+
+mod acquire;
+mod actions;
+mod api;
+mod catalogue;
+mod choice;
+mod config;
+mod create;
+mod error;
+mod governor;
+mod labels;
+mod machines;
+mod provider;
+mod release;
+mod requests;
+mod retry;
+mod state;
+mod topology;
+mod wire;
+
+pub use config::{HetznerConfig, Patience};
+pub use provider::HetznerProvider;

@@ -1,0 +1,167 @@
+//! Removes everything of a lease, found by label alone, and proves by listing that nothing is left. Works after a crash.
+//!
+//! **Invariant:** every list here carries a label selector of ours. Nothing is deleted that was not in such a list.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use gsh_engine::cx::Cx;
+use gsh_engine::failure::Failure;
+use gsh_engine::provider::{FoundLease, ReleaseFailure, Released};
+use gsh_model::lease::{LeaseId, Resource, RunId};
+use jiff::Timestamp;
+
+use super::actions::finished;
+use super::api::rest;
+use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, SERVER, SSH_KEY};
+use super::error::ApiError;
+use super::governor::Purpose;
+use super::labels;
+use super::provider::HetznerProvider;
+use super::wire::Thing;
+
+const VOLUME: Kind = Kind { many: "volumes", one: "volume" };
+const PRIMARY_IP: Kind = Kind { many: "primary_ips", one: "primary_ip" };
+const IMAGE: Kind = Kind { many: "images", one: "image" };
+
+/// Every kind that can carry our labels, in the order in which they can be removed, with the word for it in records.
+const KINDS: [(Kind, &str); 9] = [
+    (LOAD_BALANCER, "load-balancer"),
+    (SERVER, "server"),
+    (VOLUME, "volume"),
+    (PRIMARY_IP, "primary-ip"),
+    (PLACEMENT_GROUP, "placement-group"),
+    (FIREWALL, "firewall"),
+    (NETWORK, "network"),
+    (SSH_KEY, "ssh-key"),
+    (IMAGE, "image"),
+];
+
+/// How often the whole is gone through before what is left counts as left.
+const PASSES: u32 = 6;
+
+/// Something found, with where it stands in [`KINDS`].
+#[derive(Debug, Clone)]
+struct Found {
+    rank: usize,
+    thing: Thing,
+}
+
+impl HetznerProvider {
+    pub(crate) async fn remove(&self, cx: &Cx, lease: &LeaseId) -> Result<Released, ReleaseFailure> {
+        let selector = labels::of_lease(lease);
+        let mut removed: Vec<Resource> = Vec::new();
+        let mut trouble: Option<ApiError> = None;
+        for pass in 0..PASSES {
+            let found = match self.labelled(cx, &selector).await {
+                Ok(found) => found,
+                Err(e) => {
+                    let failure = e.failure(format!("a list of what is left of `{lease}`"));
+                    return Err(ReleaseFailure { left: Vec::new(), failure });
+                }
+            };
+            if found.is_empty() {
+                self.leases.forget(lease);
+                return Ok(Released { removed });
+            }
+            if pass > 0 && !rest(cx, Duration::from_millis(100 << pass)).await {
+                break;
+            }
+            trouble = self.sweep_once(cx, &found).await.err();
+            for found in &found {
+                let resource = resource(found);
+                if !removed.contains(&resource) {
+                    removed.push(resource);
+                }
+            }
+        }
+        let left = self.labelled(cx, &selector).await.map(|f| f.iter().map(resource).collect()).unwrap_or_default();
+        let expected = format!("nothing left of `{lease}`");
+        let failure = match trouble {
+            Some(e) => e.failure(expected),
+            None => {
+                Failure::environment("GSH-CLOUD-012", expected, "something stays, although its removal is accepted")
+            }
+        };
+        Err(ReleaseFailure { left, failure })
+    }
+
+    /// Goes through the kinds in order; things of one kind at once. Trouble with one thing keeps no other from being removed.
+    async fn sweep_once(&self, cx: &Cx, found: &[Found]) -> Result<(), ApiError> {
+        let mut trouble = None;
+        for (rank, (kind, _)) in KINDS.iter().enumerate() {
+            let of_kind = found.iter().filter(|f| f.rank == rank);
+            let deleted = join_all(of_kind.map(|f| self.delete(cx, *kind, f.thing.id, Purpose::Teardown))).await;
+            let mut actions = Vec::new();
+            for deleted in deleted {
+                match deleted {
+                    Ok(started) => actions.extend(started),
+                    Err(e) => trouble = trouble.or(Some(e)),
+                }
+            }
+            let patience = self.config.patience.actions;
+            if let Err(e) = finished(&self.api, cx, actions, patience, Purpose::Teardown).await {
+                trouble = trouble.or(Some(e));
+            }
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// Everything with these labels, in the order of removal.
+    async fn labelled(&self, cx: &Cx, selector: &str) -> Result<Vec<Found>, ApiError> {
+        let lists = join_all(KINDS.iter().map(|(kind, _)| async {
+            let mut query = vec![("label_selector", selector.to_owned())];
+            if *kind == IMAGE {
+                query.push(("type", "snapshot".to_owned()));
+            }
+            self.api.list::<Thing>(cx, kind.many, &query, Purpose::Teardown).await
+        }))
+        .await;
+        let mut found = Vec::new();
+        for (rank, list) in lists.into_iter().enumerate() {
+            // Belt and braces: a selector that the API did not understand must not become "everything".
+            let ours = list?.into_iter().filter(|t| t.labels.contains_key(labels::LEASE));
+            found.extend(ours.map(|thing| Found { rank, thing }));
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn search(&self, cx: &Cx, run: Option<&RunId>) -> Result<Vec<FoundLease>, Failure> {
+        let found = self
+            .labelled(cx, &labels::of_run(run))
+            .await
+            .map_err(|e| e.failure("a list of everything with our labels"))?;
+        let mut leases: BTreeMap<LeaseId, FoundLease> = BTreeMap::new();
+        for found in found {
+            let label = |name: &str| found.thing.labels.get(name).map(String::as_str).unwrap_or_default();
+            // What does not parse was not made by us, whatever it calls itself.
+            let (Ok(run), Ok(lease)) = (label(labels::RUN).parse::<RunId>(), label(labels::LEASE).parse::<LeaseId>())
+            else {
+                continue;
+            };
+            let Some(expires) = label(labels::EXPIRES).parse().ok().and_then(|s| Timestamp::from_second(s).ok()) else {
+                continue;
+            };
+            let entry =
+                leases.entry(lease.clone()).or_insert(FoundLease { run, lease, expires, resources: Vec::new() });
+            // Grown nodes may have been given more time: the latest expiry counts for the whole.
+            entry.expires = entry.expires.max(expires);
+            entry.resources.push(resource(&found));
+        }
+        Ok(leases.into_values().collect())
+    }
+}
+
+fn resource(found: &Found) -> Resource {
+    let thing = &found.thing;
+    let place = thing.location.as_ref().map(|l| l.name.as_str());
+    let prices = thing.server_type.iter().chain(&thing.load_balancer_type).flat_map(|p| &p.prices);
+    let cents = prices.into_iter().find(|p| Some(p.location.as_str()) == place).and_then(super::wire::Price::cents);
+    Resource {
+        kind: KINDS.get(found.rank).map(|(_, word)| (*word).to_owned()).unwrap_or_default(),
+        id: thing.id,
+        name: thing.name.clone().unwrap_or_default(),
+        cents_per_month: cents,
+    }
+}

@@ -1,0 +1,196 @@
+//! The parts of the API's answers that are needed, read leniently: unknown fields and unknown words are no error, what may
+//! be null may be absent, and nothing is required that is not used.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One page of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Meta {
+    pub(crate) pagination: Option<Pagination>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pagination {
+    pub(crate) next_page: Option<u32>,
+}
+
+/// The error envelope.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Envelope {
+    pub(crate) error: EnvelopeError,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct EnvelopeError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) details: Option<Value>,
+}
+
+/// What every resource has.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Thing {
+    pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) server_type: Option<Priced>,
+    #[serde(default)]
+    pub(crate) load_balancer_type: Option<Priced>,
+    #[serde(default)]
+    pub(crate) location: Option<Named>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Named {
+    #[serde(default)]
+    pub(crate) name: String,
+}
+
+/// Something sold at a price per location.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Priced {
+    #[serde(default)]
+    pub(crate) prices: Vec<Price>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Price {
+    pub(crate) location: String,
+    pub(crate) price_monthly: Money,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Money {
+    /// Decimal euros, `5.4900000000`.
+    pub(crate) net: String,
+}
+
+impl Price {
+    /// Net euro cents per month, rounded.
+    pub(crate) fn cents(&self) -> Option<u64> {
+        let euros: f64 = self.price_monthly.net.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and positive")]
+        (euros.is_finite() && euros >= 0.0).then(|| (euros * 100.0).round() as u64)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Server {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) public_net: PublicNet,
+    #[serde(default)]
+    pub(crate) private_net: Vec<PrivateNet>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PublicNet {
+    pub(crate) ipv4: Option<Address>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Address {
+    pub(crate) ip: std::net::IpAddr,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PrivateNet {
+    pub(crate) network: u64,
+    pub(crate) ip: std::net::IpAddr,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LoadBalancer {
+    pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) public_net: PublicNet,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Action {
+    pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) command: String,
+    #[serde(default)]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) error: Option<ActionError>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ActionError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ServerType {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) cores: u32,
+    #[serde(default)]
+    pub(crate) memory: f64,
+    #[serde(default)]
+    pub(crate) architecture: String,
+    #[serde(default)]
+    pub(crate) prices: Vec<Price>,
+    #[serde(default)]
+    pub(crate) locations: Vec<TypeLocation>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TypeLocation {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) available: Option<bool>,
+    #[serde(default)]
+    pub(crate) deprecation: Option<Deprecation>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Deprecation {
+    #[serde(default)]
+    pub(crate) unavailable_after: Option<jiff::Timestamp>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LoadBalancerType {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) max_services: u32,
+    #[serde(default)]
+    pub(crate) max_targets: u32,
+    #[serde(default)]
+    pub(crate) prices: Vec<Price>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Location {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) network_zone: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Image {
+    pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) created: Option<jiff::Timestamp>,
+}
