@@ -1,1 +1,12 @@
-//! Installs Gitpod and talks to it.
+//! Installs Gitpod and talks to it: the installer's port, the client of ws-manager, the HTTPS front, and commands inside
+//! workspaces.
+//!
+//! Nothing here knows who lent the cluster, and nothing here knows whether the world outside is emulated.
+
+mod api;
+pub mod exec;
+mod follow;
+pub mod http;
+pub mod install;
+pub mod settings;
+pub mod wsman;

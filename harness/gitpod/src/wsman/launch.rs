@@ -1,0 +1,123 @@
+//! What to ask of ws-manager to get a workspace: the request that Gitpod's own tests send.
+
+use std::collections::BTreeMap;
+
+use gsh_engine::installer::Installation;
+use gsh_model::lease::LeaseId;
+use gsh_wsman::calls::{MetadataFilter, StartWorkspaceRequest};
+use gsh_wsman::content::{FromBackupInitializer, Initializer, WorkspaceInitializer};
+use gsh_wsman::words::{AdmissionLevel, WorkspaceType};
+use gsh_wsman::workspace::{EnvironmentVariable, GitSpec, IdeImage, StartWorkspaceSpec, WorkspaceMetadata};
+
+use super::ids;
+
+/// Owner of workspaces that we start: a user that Gitpod's migrations always make.
+pub const OWNER: &str = "builtin-user-workspace-probe-0000000";
+/// Annotation with the lease that a workspace was started on; clean-up lists by it.
+pub(crate) const LEASE_ANNOTATION: &str = "gsh-lease";
+/// Annotation with the part of the run's id that all its leases share.
+pub(crate) const RUN_ANNOTATION: &str = "gsh-run";
+
+/// A workspace to be started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    pub(crate) instance: String,
+    pub(crate) id: String,
+    annotations: BTreeMap<String, String>,
+    spec: StartWorkspaceSpec,
+}
+
+impl Launch {
+    /// An empty workspace with the installation's default image. Instance id and workspace id are fresh.
+    #[must_use]
+    pub fn new(installation: &Installation, lease: &LeaseId) -> Self {
+        let run = lease.as_str().split('-').next().unwrap_or_default();
+        let annotations = [(LEASE_ANNOTATION, lease.as_str()), (RUN_ANNOTATION, run)];
+        let spec = StartWorkspaceSpec {
+            workspace_image: installation.workspace_image.clone(),
+            // Old and new home of the same thing: releases of this line read one or the other.
+            deprecated_ide_image: installation.ide_image.clone(),
+            ide_image: Some(IdeImage { web_ref: installation.ide_image.clone(), ..IdeImage::default() }),
+            initializer: Some(WorkspaceInitializer::empty()),
+            workspace_location: "/".to_owned(),
+            git: Some(GitSpec { username: "gsh".to_owned(), email: "gsh@example.org".to_owned() }),
+            timeout: "30m".to_owned(),
+            admission: AdmissionLevel::OwnerOnly.into(),
+            ..StartWorkspaceSpec::default()
+        };
+        Self {
+            instance: uuid::Uuid::new_v4().to_string(),
+            id: ids::workspace_id(),
+            annotations: annotations.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            spec,
+        }
+    }
+
+    /// The same workspace once more, under a fresh instance id, filled from the backup that its last instance left.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut next = self.clone();
+        next.instance = uuid::Uuid::new_v4().to_string();
+        next.spec.initializer = Some(WorkspaceInitializer {
+            spec: Some(Initializer::Backup(FromBackupInitializer::default())),
+        });
+        next
+    }
+
+    /// With another image.
+    #[must_use]
+    pub fn image(mut self, image: impl Into<String>) -> Self {
+        self.spec.workspace_image = image.into();
+        self
+    }
+
+    /// With public keys that the SSH gateway accepts, as lines of `authorized_keys`.
+    #[must_use]
+    pub fn ssh_keys(mut self, keys: Vec<String>) -> Self {
+        self.spec.ssh_public_keys = keys;
+        self
+    }
+
+    /// With an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        let variable = EnvironmentVariable { name: name.to_owned(), value: value.to_owned(), secret: None };
+        self.spec.envvars.push(variable);
+        self
+    }
+
+    /// With an annotation, to find it by.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// What finds every workspace that was started on a lease.
+    #[must_use]
+    pub fn on_lease(lease: &LeaseId) -> MetadataFilter {
+        let annotations = [(LEASE_ANNOTATION.to_owned(), lease.as_str().to_owned())].into();
+        MetadataFilter { annotations, ..MetadataFilter::default() }
+    }
+
+    /// What finds this one.
+    pub(crate) fn filter(&self) -> MetadataFilter {
+        MetadataFilter { meta_id: self.id.clone(), ..MetadataFilter::default() }
+    }
+
+    pub(crate) fn request(&self) -> StartWorkspaceRequest {
+        StartWorkspaceRequest {
+            id: self.instance.clone(),
+            // The URL is made from the prefix and requests are routed by the workspace id: they must be one.
+            service_prefix: self.id.clone(),
+            metadata: Some(WorkspaceMetadata {
+                owner: OWNER.to_owned(),
+                meta_id: self.id.clone(),
+                annotations: self.annotations.clone(),
+                ..WorkspaceMetadata::default()
+            }),
+            spec: Some(self.spec.clone()),
+            r#type: WorkspaceType::Regular.into(),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Talking to ws-manager: the only home of the gRPC library on the harness' side.
+//!
+//! Workspaces are started here directly, without user, login or database, as Gitpod's own load generator does.
+
+mod client;
+mod error;
+mod ids;
+mod launch;
+mod tunnel;
+mod workspace;
+
+#[cfg(test)]
+mod server_tests;
+
+pub use client::{Statuses, WsManager};
+pub use error::{ErrorKind, WsmanError};
+pub use ids::workspace_id;
+pub use launch::{Launch, OWNER};
+pub use workspace::{Running, Started, Workspace};
