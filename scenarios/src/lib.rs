@@ -1,1 +1,32 @@
 //! The catalogue of scenarios, one file each.
+
+mod docker_in_workspace;
+mod guest;
+mod scale_out;
+mod ssh_on_22;
+mod workspace_start;
+
+use gsh_engine::bench::Scenario;
+
+/// Every scenario, in the order in which they run in a cell. What adds a node comes last: it changes the cluster.
+pub const CATALOGUE: &[Scenario] =
+    &[workspace_start::SCENARIO, docker_in_workspace::SCENARIO, ssh_on_22::SCENARIO, scale_out::SCENARIO];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::CATALOGUE;
+
+    #[test]
+    fn names_are_unique_and_files_exist() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut names = BTreeSet::new();
+        for scenario in CATALOGUE {
+            let spec = (scenario.spec)();
+            assert!(names.insert(spec.id.clone()), "{} is there twice", spec.id);
+            assert!(root.join(&spec.file).is_file(), "{} is not at {}", spec.id, spec.file);
+            assert!(spec.patience_s >= 60, "{} is given no time", spec.id);
+        }
+    }
+}
