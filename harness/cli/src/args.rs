@@ -1,0 +1,226 @@
+//! The arguments of `gsh`: where and how many. *What and how long* is in the matrix file, secrets are in the environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Finds out which combinations of a Gitpod Self-Hosted distribution really work.
+#[derive(Debug, Parser)]
+#[command(name = "gsh", version, max_term_width = 110, after_help = "Example: gsh run --cover one-off --select size=single")]
+pub(crate) struct Gsh {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// Log more, for debugging (to stderr); twice for even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say less: no progress, only the end.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show which cells and scenarios would run, and what is left out and why.
+    #[command(after_help = "Example: gsh plan --cover pairwise --select shift=fuse")]
+    Plan(Plan),
+    /// Order clusters, install Gitpod, run scenarios, remove everything, report.
+    #[command(after_help = "Example: gsh run --provider embedded --cover pairwise --out my-run")]
+    Run(Box<Run>),
+    /// Render a recorded run.
+    #[command(after_help = "Example: gsh report gsh-runs/r20261123-164638-7f3a21 --format junit --output junit.xml")]
+    Report(Report),
+    /// Remove what runs left in the account, found by label; lists before it deletes.
+    #[command(after_help = "Example: gsh sweep --expired --dry-run")]
+    Sweep(Sweep),
+    /// Serve the embedded world to any other Hetzner or Kubernetes client.
+    #[cfg(feature = "embedded")]
+    #[command(after_help = "Example: gsh emulate --world fixtures/worlds/healthy.toml")]
+    Emulate(Emulate),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example: gsh completions bash > /etc/bash_completion.d/gsh")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example: gsh man | man -l -")]
+    Man,
+}
+
+/// Which cells and scenarios.
+#[derive(Debug, Args)]
+pub(crate) struct Selected {
+    /// The support matrix.
+    #[arg(long, value_name = "FILE", default_value = "ci/matrix.toml")]
+    pub(crate) matrix: PathBuf,
+    /// How cells are chosen: full, pairwise, triples, one-off.
+    #[arg(long, default_value = "pairwise")]
+    pub(crate) cover: gsh_model::cover::Cover,
+    /// Only cells that match: axis=value|value,axis!=value,…
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) select: Option<String>,
+    /// Only this scenario; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) selected: Selected,
+    /// For people, or for programs.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(crate) format: PlanFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    /// The real Hetzner Cloud; needs `HCLOUD_TOKEN`.
+    Hetzner,
+    /// The emulated world on loopback.
+    Embedded,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailFast {
+    /// Leave the other scenarios of a cell after one that is not green.
+    Cell,
+    /// Stop the whole run.
+    Run,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepName {
+    /// Keep the cluster of a cell that is not all green until its lease expires.
+    OnFailure,
+    /// Remove everything, always.
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) selected: Selected,
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// Run directory; must not exist. Default: gsh-runs/<run id>.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Most clusters at a time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) max_clusters: u32,
+    /// Most servers at a time, all clusters together.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_servers: u32,
+    /// Attempts at a cell when the environment is at fault before anything was examined.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub(crate) attempts: u32,
+    /// Whether clusters outlive a failure.
+    #[arg(long, value_enum, default_value_t = KeepName::Never)]
+    pub(crate) keep: KeepName,
+    /// Give up early.
+    #[arg(long, value_enum)]
+    pub(crate) fail_fast: Option<FailFast>,
+    /// A local gitpod-installer binary instead of the installer image.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) installer: Option<PathBuf>,
+    /// Image repository (a mirror) instead of Gitpod's own.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) repository: Option<String>,
+    /// Folder with the distribution's own cloud-init and config files, for template = community.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) community: Option<PathBuf>,
+    /// Certificate chain (PEM) for tls = byo; names <domain>, *.<domain>, *.ws.<domain>.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_domain"])]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Key (PEM) of --tls-cert.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Domain of --tls-cert.
+    #[arg(long, value_name = "DOMAIN", requires = "tls_cert")]
+    pub(crate) tls_domain: Option<String>,
+}
+
+/// Whose account.
+#[derive(Debug, Args)]
+pub(crate) struct Account {
+    /// Where clusters come from. Default: hetzner when HCLOUD_TOKEN is set, else embedded.
+    #[arg(long, value_enum)]
+    pub(crate) provider: Option<ProviderName>,
+    /// World file of the embedded world; default: everything healthy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// Hetzner locations to try, in this order.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "nbg1,hel1,fsn1")]
+    pub(crate) locations: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Run directory.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Format.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
+    pub(crate) format: ReportFormat,
+    /// File to write instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Junit,
+    Markdown,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// Everything of this run, expired or not.
+    #[arg(long, value_name = "ID", conflicts_with = "expired")]
+    pub(crate) run: Option<gsh_model::lease::RunId>,
+    /// Everything whose lease has expired. The default.
+    #[arg(long)]
+    pub(crate) expired: bool,
+    /// Only list.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+pub(crate) struct Emulate {
+    /// World file; default: everything healthy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// Address of the Hetzner API. Default: a free port on an address of the world's own.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<std::net::SocketAddrV4>,
+}
+
+#[cfg(feature = "embedded")]
+impl Emulate {
+    /// The address and port to listen on, where one was asked for.
+    pub(crate) fn at(&self) -> Option<(std::net::Ipv4Addr, u16)> {
+        self.listen.map(|a| (*a.ip(), a.port()))
+    }
+}

@@ -1,0 +1,25 @@
+//! The environment: the only place where it is read. Secrets become [`Secret`] at once.
+
+use gsh_engine::secret::Secret;
+
+/// The endpoint of the real Hetzner Cloud.
+pub(crate) const HETZNER: &str = "https://api.hetzner.cloud/v1";
+
+/// `HCLOUD_TOKEN`: the API token of the Hetzner project, read-write.
+pub(crate) fn hcloud_token() -> Option<Secret> {
+    text("HCLOUD_TOKEN").map(|value| Secret::new("HCLOUD_TOKEN", value))
+}
+
+/// `HCLOUD_ENDPOINT`: another base URL of the Hetzner API, with `/v1`. Evidence from there is not `cloud`.
+pub(crate) fn hcloud_endpoint() -> String {
+    text("HCLOUD_ENDPOINT").unwrap_or_else(|| HETZNER.to_owned())
+}
+
+/// `NO_COLOR`: set to anything, no colour is used where `--color` is `auto`.
+pub(crate) fn no_color() -> bool {
+    text("NO_COLOR").is_some()
+}
+
+fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}

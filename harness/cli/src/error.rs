@@ -1,0 +1,63 @@
+//! Errors as people see them: `error:`, `caused by:`, `hint:`. A hint says what to do next.
+
+use std::error::Error;
+use std::io::Write;
+
+use gsh_model::exit::Exit;
+
+/// An error that ends a command.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    exit: Exit,
+}
+
+impl CliError {
+    /// Wrong usage or configuration: nothing was done.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, exit: Exit::Usage }
+    }
+
+    /// The environment did not let us.
+    pub(crate) fn inconclusive(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Inconclusive, ..Self::usage(message) }
+    }
+
+    /// A bug in gsh.
+    pub(crate) fn bug(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Bug, ..Self::usage(message) }
+    }
+
+    /// With the chain of an error.
+    pub(crate) fn because(mut self, error: &dyn Error) -> Self {
+        self.causes.push(error.to_string());
+        let mut next = error.source();
+        while let Some(e) = next {
+            self.causes.push(e.to_string());
+            next = e.source();
+        }
+        self
+    }
+
+    /// With what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints it and gives the exit code.
+    pub(crate) fn report(&self) -> Exit {
+        let mut err = std::io::stderr().lock();
+        // When even stderr is gone there is nobody left to tell.
+        let _nobody = writeln!(err, "error: {}", self.message);
+        for cause in &self.causes {
+            let _nobody = writeln!(err, "caused by: {cause}");
+        }
+        if let Some(hint) = &self.hint {
+            let _nobody = writeln!(err, "hint: {hint}");
+        }
+        self.exit
+    }
+}

@@ -1,0 +1,63 @@
+//! `gsh`: from arguments to an exit code.
+
+use std::io::Write;
+
+use clap::{CommandFactory, Parser};
+use gsh_model::exit::Exit;
+
+use crate::args::{Command, Gsh};
+use crate::error::CliError;
+
+/// Runs the program.
+pub(crate) fn main() -> Exit {
+    let args = match Gsh::try_parse() {
+        Ok(args) => args,
+        Err(e) => {
+            // Help and version go to stdout and are no error; when printing fails nobody listens.
+            let _nobody = e.print();
+            return if e.use_stderr() { Exit::Usage } else { Exit::Pass };
+        }
+    };
+    start_log(args.verbose);
+    let result = match &args.command {
+        Command::Plan(plan) => crate::plan::plan(plan),
+        Command::Report(report) => crate::report::report(report),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Gsh::command(), "gsh", &mut std::io::stdout());
+            Ok(Exit::Pass)
+        }
+        Command::Man => man(),
+        Command::Run(run) => with_runtime(crate::run::run(run, &args)),
+        Command::Sweep(sweep) => with_runtime(crate::sweep::sweep(sweep)),
+        #[cfg(feature = "embedded")]
+        Command::Emulate(emulate) => with_runtime(crate::emulate::emulate(emulate)),
+    };
+    result.unwrap_or_else(|e| e.report())
+}
+
+fn man() -> Result<Exit, CliError> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Gsh::command())
+        .render(&mut page)
+        .and_then(|()| std::io::stdout().write_all(&page))
+        .map_err(|e| CliError::inconclusive("cannot write the manual page").because(&e))?;
+    Ok(Exit::Pass)
+}
+
+fn with_runtime(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::inconclusive("cannot start").because(&e))?;
+    runtime.block_on(work)
+}
+
+/// Logs are for debugging, go to stderr, and are never parsed.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "gsh=info,gsh_engine=info,gsh_providers=debug,gsh_gitpod=debug,gsh_ssh=info",
+        _ => "debug",
+    };
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
+}

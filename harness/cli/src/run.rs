@@ -1,0 +1,161 @@
+//! `gsh run`: the whole journey.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gsh_engine::artifacts::{Artifacts, private_folder};
+use gsh_engine::ledger::Ledger;
+use gsh_engine::run::{Job, Keep, Observer, Patience, Settings, run as dispatch};
+use gsh_engine::secret::Scrubber;
+use gsh_engine::stop::Stop;
+use gsh_model::event::{Event, EventKind};
+use gsh_model::exit::Exit;
+use gsh_model::lease::RunId;
+use gsh_model::matrix::Minutes;
+use gsh_model::run::RunState;
+use gsh_reports::format::{Format, render};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::args::{self, FailFast, Gsh, KeepName};
+use crate::error::CliError;
+use crate::report::{load, write_whole};
+use crate::terminal::{Show, Terminal, colored, say};
+use crate::wiring;
+
+/// Runs a plan. Everything that can be wrong with the input is found before anything is created.
+pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
+    let id = new_run_id();
+    let clusters = wiring::ClusterSettings::read(args)?;
+    wiring::check(&args.account)?;
+    let (matrix, plan) = crate::plan::make(&args.selected, &wiring::OFFERS)?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
+    let directory = new_directory(&out)?;
+    let account = wiring::account(&args.account).await?;
+    say(&format!("run {id}: {} cells, {}", plan.cells.len(), account.describe()));
+
+    let settings = Settings {
+        max_clusters: args.max_clusters as usize,
+        max_servers: args.max_servers,
+        patience: patience(matrix.minutes),
+        lease_lifetime: lifetime(matrix.minutes),
+        attempts: args.attempts,
+        keep: match args.keep {
+            KeepName::Never => Keep::Never,
+            KeepName::OnFailure => Keep::OnFailure,
+        },
+        fail_fast_cell: args.fail_fast == Some(FailFast::Cell),
+        fail_fast_run: args.fail_fast == Some(FailFast::Run),
+    };
+    let scrubber = Scrubber::default();
+    account.secrets().iter().chain(clusters.secrets()).for_each(|s| scrubber.learn(s));
+    write_whole(&directory.join("plan.json"), &serde_json::to_vec_pretty(&plan).unwrap_or_default())
+        .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
+    let ledger = Ledger::create(&directory)
+        .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
+
+    let job = Job {
+        installer: account.installer(&clusters),
+        notes: account.notes(),
+        evidence: account.evidence(),
+        provider: account.provider(clusters)?,
+        catalogue: gsh_scenarios::CATALOGUE,
+        plan,
+        run: id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings,
+        now: Timestamp::now,
+    };
+    let show = if all.quiet { Show::End } else { Show::All };
+    let observers: Vec<Box<dyn Observer>> = vec![
+        Box::new(Reports { directory: directory.clone(), failed: false }),
+        Box::new(Terminal::new(show, colored(all.color))),
+    ];
+    let stop = Stop::new();
+    let signals = tokio::spawn(crate::signals::listen(stop.clone()));
+    let end = dispatch(job, ledger, Artifacts::of(&directory), observers, stop, scrubber).await;
+    signals.abort();
+    account.end().await;
+
+    if let Some(illegal) = &end.illegal {
+        return Err(CliError::bug("the harness recorded something impossible")
+            .because(illegal)
+            .hint(format!("please report it with the folder {}", directory.display())));
+    }
+    if let Some(lost) = &end.ledger_lost {
+        if !end.state.leftovers().is_empty() || end.state.unreleased().next().is_some() {
+            say(&format!("something may be left in the account; remove it with: gsh sweep --run {id}"));
+        }
+        return Err(CliError::inconclusive("the ledger was lost on the way, so there is no verdict").because(lost));
+    }
+    // The verdict comes from the record on disk, as it will for whoever reads it next year.
+    let recorded = load(&directory)?;
+    let _nobody = writeln!(std::io::stdout().lock(), "{}", directory.display());
+    Ok(recorded.exit())
+}
+
+/// `r<date>-<time>-<six hex digits>`.
+fn new_run_id() -> RunId {
+    let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    format!("r{now}-{:06x}", rand::random::<u32>() >> 8).parse().expect("a date and digits make a run id")
+}
+
+fn new_directory(out: &Path) -> Result<PathBuf, CliError> {
+    let refused = |text: &str| CliError::usage(format!("{text} `{}`", out.display()));
+    if out.exists() {
+        return Err(refused("there is something already at").hint("a run never writes over another one; choose another --out"));
+    }
+    private_folder(out).map_err(|e| refused("cannot create the run directory").because(&e))?;
+    std::path::absolute(out).map_err(|e| refused("cannot use the run directory").because(&e))
+}
+
+fn minutes(given: Option<u64>, default: Duration) -> Duration {
+    given.map_or(default, |m| Duration::from_secs(m * 60))
+}
+
+fn patience(given: Minutes) -> Patience {
+    let default = Patience::default();
+    Patience {
+        run: minutes(given.run, default.run),
+        cell: minutes(given.cell, default.cell),
+        provision: minutes(given.provision, default.provision),
+        install: minutes(given.install, default.install),
+        undo: default.undo,
+        teardown: minutes(given.teardown, default.teardown),
+    }
+}
+
+/// A lease outlives its cell and its teardown, with an hour to spare for a slow closing.
+fn lifetime(given: Minutes) -> SignedDuration {
+    let patience = patience(given);
+    let cell = SignedDuration::try_from(patience.cell + patience.teardown).unwrap_or(SignedDuration::from_hours(4));
+    cell + SignedDuration::from_hours(1)
+}
+
+/// Rewrites the reports as subjects finish, so a killed run leaves a valid set.
+struct Reports {
+    directory: PathBuf,
+    failed: bool,
+}
+
+impl Observer for Reports {
+    fn recorded(&mut self, event: &Event, state: &RunState) {
+        let due = matches!(
+            event.kind,
+            EventKind::RunPlanned { .. } | EventKind::SubjectFinished { .. } | EventKind::RunFinished
+        );
+        if !due {
+            return;
+        }
+        for format in Format::ALL {
+            let target = self.directory.join(format.file_name());
+            if let Err(e) = write_whole(&target, render(format, state).as_bytes())
+                && !std::mem::replace(&mut self.failed, true)
+            {
+                say(&format!("cannot write {}: {e}; `gsh report` can render the ledger later", target.display()));
+            }
+        }
+    }
+
+    fn ledger_lost(&mut self, _: &std::io::Error) {}
+}

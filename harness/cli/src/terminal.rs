@@ -1,0 +1,200 @@
+//! What a run looks like: one line per cell while it works, a table and the causes at the end.
+//!
+//! Knows only events. Live lines on a terminal, plain lines elsewhere; readable without colour.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use gsh_engine::run::Observer;
+use gsh_model::axis::CellId;
+use gsh_model::event::{Event, EventKind};
+use gsh_model::outcome::Outcome;
+use gsh_model::run::{LeaseEnd, RunState};
+use gsh_reports::cause::causes;
+use gsh_reports::markdown::{at, columns, headline, sign};
+use gsh_reports::text::{duration, one_line};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::args::Color;
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Progress and the end.
+    All,
+    /// Only the end.
+    End,
+}
+
+/// Whether colour is used on stderr.
+pub(crate) fn colored(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::io::stderr().is_terminal() && !crate::env::no_color(),
+    }
+}
+
+/// Prints one line for people. When stderr is gone there is nobody left to tell.
+pub(crate) fn say(text: &str) {
+    let _nobody = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// The terminal of one run.
+pub(crate) struct Terminal {
+    live: Option<Live>,
+    show: Show,
+    color: bool,
+}
+
+struct Live {
+    all: MultiProgress,
+    lines: HashMap<CellId, ProgressBar>,
+}
+
+impl Terminal {
+    pub(crate) fn new(show: Show, color: bool) -> Self {
+        let live = (show == Show::All && std::io::stderr().is_terminal())
+            .then(|| Live { all: MultiProgress::new(), lines: HashMap::new() });
+        Self { live, show, color }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.live {
+            // Between live lines only their owner may print.
+            Some(live) => live.all.suspend(|| say(text)),
+            None if self.show == Show::All => say(text),
+            None => {}
+        }
+    }
+
+    fn paint(&self, outcome: &Outcome, text: &str) -> String {
+        paint(self.color, outcome, text)
+    }
+}
+
+fn paint(color: bool, outcome: &Outcome, text: &str) -> String {
+    if !color {
+        return text.to_owned();
+    }
+    let code = match outcome {
+        Outcome::Passed => 32,
+        Outcome::Failed(_) => 31,
+        Outcome::Inconclusive { .. } => 33,
+        Outcome::Skipped(_) => 90,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+impl Observer for Terminal {
+    fn recorded(&mut self, event: &Event, state: &RunState) {
+        match &event.kind {
+            EventKind::SubjectStarted { cell, subject, attempt } => {
+                let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                if let Some(live) = &mut self.live {
+                    let bar = live.lines.entry(cell.clone()).or_insert_with(|| {
+                        let bar = live.all.add(ProgressBar::new_spinner().with_style(style()));
+                        bar.enable_steady_tick(Duration::from_millis(200));
+                        bar.set_prefix(cell.to_string());
+                        bar
+                    });
+                    bar.set_message(format!("{subject}{again}"));
+                }
+            }
+            EventKind::SubjectFinished { cell, subject, outcome, took_ms, .. } => {
+                let text = format!("{} {cell}  {subject}  {}  {}", sign(outcome), outcome.word(), duration(*took_ms));
+                let mut text = self.paint(outcome, &text);
+                if let Some(finding) = outcome.finding() {
+                    text.push_str(&format!("  {}: {}", finding.check, one_line(&finding.observed, 160)));
+                }
+                self.line(&text);
+                let done = *subject == gsh_model::outcome::Subject::Teardown;
+                if done && let Some(bar) = self.live.as_mut().and_then(|l| l.lines.remove(cell)) {
+                    bar.finish_and_clear();
+                }
+            }
+            EventKind::StopRequested { .. } => {
+                self.line("stopping: nothing new is begun, everything is being removed; signal once more to give up on that");
+            }
+            EventKind::Noted { cell: None, text, .. } => self.line(&format!("note: {}", one_line(text, 300))),
+            EventKind::RunFinished => {
+                if let Some(live) = self.live.take() {
+                    // Nothing to do about a terminal that cannot be cleared.
+                    let _ugly = live.all.clear();
+                }
+                end(state, self.color);
+            }
+            EventKind::RunStarted { .. }
+            | EventKind::RunPlanned { .. }
+            | EventKind::LeaseRequested { .. }
+            | EventKind::LeaseReady { .. }
+            | EventKind::CheckFinished { .. }
+            | EventKind::Noted { cell: Some(_), .. }
+            | EventKind::ArtifactKept { .. }
+            | EventKind::NodeAdded { .. }
+            | EventKind::LeaseReleased { .. }
+            | EventKind::LeaseLeaked { .. }
+            | EventKind::InventoryTaken { .. } => {}
+        }
+    }
+
+    fn ledger_lost(&mut self, error: &std::io::Error) {
+        self.line(&format!("the ledger can no longer be written ({error}): no evidence, no verdict; stopping"));
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {elapsed:>4} {prefix}  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// The end of a run: table, causes, leftovers.
+fn end(state: &RunState, color: bool) {
+    let columns = columns(state);
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    let mut header = vec!["cell".to_owned()];
+    header.extend(columns.iter().map(ToString::to_string));
+    table.set_header(header);
+    for cell in &state.cells {
+        let mut row = vec![cell.id.to_string()];
+        row.extend(columns.iter().map(|c| {
+            at(cell, c).map_or_else(String::new, |outcome| paint(color, &outcome, sign(&outcome)))
+        }));
+        table.add_row(row);
+    }
+    say(&table.to_string());
+    for cause in causes(state) {
+        let finding = &cause.finding;
+        say(&format!("\n{} ({})", finding.check, cause.blame));
+        say(&format!("  expected {}", one_line(&finding.expected, 300)));
+        say(&format!("  observed {}", one_line(&finding.observed, 600)));
+        for because in &finding.causes {
+            say(&format!("  caused by {}", one_line(because, 600)));
+        }
+        for (cell, subject) in &cause.places {
+            say(&format!("  in {cell}, {subject}"));
+        }
+        if cause.blocked > 0 {
+            say(&format!("  {} more could not run because of it", cause.blocked));
+        }
+    }
+    let left = state.leftovers();
+    let unreleased: Vec<_> = state.unreleased().collect();
+    if !left.is_empty() || !unreleased.is_empty() {
+        say("\nleft in the account:");
+        left.iter().for_each(|r| say(&format!("  {r}")));
+        for (cell, lease) in unreleased {
+            let reason = match &lease.end {
+                Some(LeaseEnd::Leaked { reason, .. }) => reason.as_str(),
+                Some(LeaseEnd::Released(_)) | None => "its end was never recorded",
+            };
+            say(&format!("  lease {} of {cell}: {reason}", lease.lease));
+        }
+        if let Some(h) = &state.header {
+            say(&format!("  remove it with: gsh sweep --run {}", h.run));
+        }
+    }
+    say(&format!("\n{}", headline(state)));
+}

@@ -1,0 +1,261 @@
+//! Picks provider and installer. The only place that knows that there is an embedded world; behind it the same doors
+//! speak the same protocols.
+
+use std::path::PathBuf;
+
+use gsh_engine::reach::Reach;
+use gsh_engine::secret::Secret;
+use gsh_gitpod::install::GitpodInstaller;
+use gsh_gitpod::settings::{GivenCertificate, Settings};
+use gsh_model::outcome::Evidence;
+use gsh_model::scenario::Need;
+use gsh_providers::{HetznerConfig, HetznerProvider};
+
+use crate::args::{self, ProviderName};
+use crate::env;
+use crate::error::CliError;
+
+/// What both providers offer to scenarios.
+pub(crate) const OFFERS: [Need; 3] = [Need::GrowableCluster, Need::Writable, Need::SshGateway];
+
+/// What the arguments say about clusters and what is installed on them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClusterSettings {
+    community: Option<PathBuf>,
+    installer: Option<PathBuf>,
+    repository: Option<String>,
+    certificate: Option<GivenCertificate>,
+}
+
+impl ClusterSettings {
+    /// Reads the files that the arguments name.
+    pub(crate) fn read(args: &args::Run) -> Result<Self, CliError> {
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path)
+                .map_err(|e| CliError::usage(format!("cannot read `{}`", path.display())).because(&e))
+        };
+        let certificate = match (&args.tls_cert, &args.tls_key, &args.tls_domain) {
+            (Some(cert), Some(key), Some(domain)) => Some(GivenCertificate {
+                domain: domain.clone(),
+                cert_pem: read(cert)?,
+                key: Secret::new("key of --tls-cert", read(key)?),
+                ca_pem: None,
+            }),
+            (_, _, _) => None,
+        };
+        for (what, path) in [("--community", &args.community), ("--installer", &args.installer)] {
+            if let Some(path) = path
+                && !path.exists()
+            {
+                return Err(CliError::usage(format!("{what}: there is nothing at `{}`", path.display())));
+            }
+        }
+        Ok(Self {
+            community: args.community.clone(),
+            installer: args.installer.clone(),
+            repository: args.repository.clone(),
+            certificate,
+        })
+    }
+
+    /// Secrets that the arguments brought in.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.certificate.iter().map(|c| &c.key)
+    }
+}
+
+/// Where clusters come from, ready to be used.
+pub(crate) struct Account {
+    name: &'static str,
+    endpoint: String,
+    token: Secret,
+    reach: Reach,
+    evidence: Evidence,
+    locations: Vec<String>,
+    certificate: Option<GivenCertificate>,
+    #[cfg(feature = "embedded")]
+    world: Option<gsh_fixtures::Embedded>,
+}
+
+fn chosen(args: &args::Account) -> ProviderName {
+    args.provider.unwrap_or_else(|| match env::hcloud_token() {
+        Some(_) => ProviderName::Hetzner,
+        None => ProviderName::Embedded,
+    })
+}
+
+/// Finds everything that is wrong with the choice before anything is created.
+pub(crate) fn check(args: &args::Account) -> Result<(), CliError> {
+    match chosen(args) {
+        ProviderName::Hetzner => {
+            if args.world.is_some() {
+                return Err(CliError::usage("--world describes the embedded world, but the provider is hetzner")
+                    .hint("add --provider embedded, or leave --world out"));
+            }
+            token().map(drop)
+        }
+        ProviderName::Embedded => embedded::check(args),
+    }
+}
+
+fn token() -> Result<Secret, CliError> {
+    env::hcloud_token().ok_or_else(|| {
+        CliError::usage("the provider hetzner needs an API token, and HCLOUD_TOKEN is not set")
+            .hint("make a read-write token in the console of the project, or use --provider embedded")
+    })
+}
+
+/// Makes the account usable: reads the token, or starts the embedded world.
+pub(crate) async fn account(args: &args::Account) -> Result<Account, CliError> {
+    check(args)?;
+    match chosen(args) {
+        ProviderName::Hetzner => {
+            let endpoint = env::hcloud_endpoint();
+            let evidence = if endpoint == env::HETZNER { Evidence::Cloud } else { Evidence::Emulated };
+            Ok(Account {
+                name: "hetzner",
+                endpoint,
+                token: token()?,
+                reach: Reach::direct(),
+                evidence,
+                locations: args.locations.clone(),
+                certificate: None,
+                #[cfg(feature = "embedded")]
+                world: None,
+            })
+        }
+        ProviderName::Embedded => embedded::account(args).await,
+    }
+}
+
+impl Account {
+    /// One phrase for people: which provider, and how real.
+    pub(crate) fn describe(&self) -> String {
+        match self.name {
+            "embedded" => "embedded world on loopback, evidence emulated".to_owned(),
+            _ => format!("provider {}, evidence {}", self.name, self.evidence),
+        }
+    }
+
+    /// Secrets of the account.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = vec![self.token.clone()];
+        secrets.extend(self.certificate.iter().map(|c| c.key.clone()));
+        secrets
+    }
+
+    /// What the record should say about how things were reached.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let moved = self.reach.moved();
+        if moved.is_empty() {
+            return Vec::new();
+        }
+        let ports: Vec<String> = moved.iter().map(|(from, to)| format!("{from} is {to}")).collect();
+        vec![format!("privileged ports cannot be bound here, so they are moved: {}", ports.join(", "))]
+    }
+
+    /// How real a run is.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// The provider.
+    pub(crate) fn provider(&self, clusters: ClusterSettings) -> Result<HetznerProvider, CliError> {
+        HetznerProvider::new(HetznerConfig {
+            endpoint: self.endpoint.clone(),
+            name: self.name.to_owned(),
+            reach: self.reach.clone(),
+            locations: self.locations.clone(),
+            community: clusters.community,
+            ..HetznerConfig::cloud(self.token.clone())
+        })
+        .map_err(|f| CliError::bug("the provider cannot be set up").because(&f))
+    }
+
+    /// The installer.
+    pub(crate) fn installer(&self, clusters: &ClusterSettings) -> GitpodInstaller {
+        let mut settings = Settings {
+            installer_binary: clusters.installer.clone(),
+            certificate: clusters.certificate.clone().or_else(|| self.certificate.clone()),
+            ..Settings::default()
+        };
+        if let Some(repository) = &clusters.repository {
+            settings.repository.clone_from(repository);
+        }
+        GitpodInstaller::new(settings)
+    }
+
+    /// Ends the embedded world, where there is one.
+    pub(crate) async fn end(self) {
+        #[cfg(feature = "embedded")]
+        if let Some(world) = self.world
+            && let Err(e) = world.end().await
+        {
+            crate::terminal::say(&format!("note: the embedded world could not write what its file asks for: {e}"));
+        }
+    }
+}
+
+#[cfg(not(feature = "embedded"))]
+mod embedded {
+    use super::{Account, CliError, args};
+
+    fn absent() -> CliError {
+        CliError::usage("this gsh was built without the embedded world")
+            .hint("set HCLOUD_TOKEN to use the real cloud, or build with the feature `embedded`")
+    }
+
+    pub(super) fn check(_: &args::Account) -> Result<(), CliError> {
+        Err(absent())
+    }
+
+    pub(super) async fn account(_: &args::Account) -> Result<Account, CliError> {
+        Err(absent())
+    }
+}
+
+#[cfg(feature = "embedded")]
+pub(crate) mod embedded {
+    use std::path::Path;
+
+    use gsh_fixtures::{Embedded, WorldSpec};
+
+    use super::{Account, CliError, Evidence, GivenCertificate, Reach, Secret, args};
+
+    pub(super) fn check(args: &args::Account) -> Result<(), CliError> {
+        spec(args.world.as_deref()).map(drop)
+    }
+
+    /// Reads a world file; everything is healthy where none is named.
+    pub(crate) fn spec(path: Option<&Path>) -> Result<WorldSpec, CliError> {
+        let Some(path) = path else { return Ok(WorldSpec::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| CliError::usage(format!("cannot read the world `{}`", path.display())).because(&e))?;
+        text.parse()
+            .map_err(|e| CliError::usage(format!("`{}` describes no world", path.display())).because(&e))
+    }
+
+    pub(super) async fn account(args: &args::Account) -> Result<Account, CliError> {
+        let world = Embedded::start(spec(args.world.as_deref())?, None)
+            .await
+            .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
+        let given = world
+            .certificate()
+            .map_err(|e| CliError::bug("the embedded world cannot make a certificate").because(&e))?;
+        Ok(Account {
+            name: "embedded",
+            endpoint: world.endpoint(),
+            token: Secret::new("API token", world.token()),
+            reach: Reach::with_ports(world.moved_ports()),
+            evidence: Evidence::Emulated,
+            locations: args.locations.clone(),
+            certificate: Some(GivenCertificate {
+                domain: given.domain,
+                cert_pem: given.cert_pem,
+                key: Secret::new("key of the site", given.key_pem),
+                ca_pem: Some(given.ca_pem),
+            }),
+            world: Some(world),
+        })
+    }
+}
