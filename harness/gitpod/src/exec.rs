@@ -24,7 +24,7 @@ const NO_SUPERVISOR: i32 = 254;
 /// command's exit code on a line of its own. `$1` is the marker, `$2` the command.
 const SCRIPT: &str = r#"pid=
 for d in /proc/[0-9]*; do
-  line=$(tr '\000' ' ' < "$d/cmdline" 2>/dev/null)
+  line=$(tr '\000' ' ' 2>/dev/null < "$d/cmdline")
   case "$line" in
     "supervisor run"*) pid=${d#/proc/}; break ;;
   esac

@@ -157,11 +157,11 @@ impl<'a> Follow<'a> {
                     let failure = Failure::harness(self.check, what, "nothing is left to be watched");
                     return Err(WaitError::Gone(failure));
                 }
-                Ok(Some(change)) => self.take(change.map_err(WaitError::Gone)?),
+                Ok(Some(change)) => self.take(change.map_err(|f| ended(f, what))?),
             }
             // Whatever else has arrived already is taken in before judging: a burst is judged once.
             while let Some(Some(change)) = self.changes.next().now_or_never() {
-                self.take(change.map_err(WaitError::Gone)?);
+                self.take(change.map_err(|f| ended(f, what))?);
             }
         }
     }
@@ -173,6 +173,11 @@ impl<'a> Follow<'a> {
             Change::Replaced(kind, objects) => self.view.replace(&kind, objects),
         }
     }
+}
+
+/// A feed that was asked to stop says so in its failure.
+fn ended(failure: Failure, what: &str) -> WaitError {
+    if failure.stopped { WaitError::Stopped { what: what.to_owned() } } else { WaitError::Gone(failure) }
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<WatchEvent<Value>, kube::Error>> + Send>>;

@@ -6,7 +6,14 @@
 mod api;
 pub mod exec;
 mod follow;
+#[cfg(test)]
+mod follow_tests;
 pub mod http;
+#[cfg(test)]
+mod http_tests;
 pub mod install;
 pub mod settings;
 pub mod wsman;
+
+pub use install::GitpodInstaller;
+pub use settings::{GivenCertificate, Patience, Settings};

@@ -164,7 +164,8 @@ async fn in_cluster(
 
 /// Pod and exit code, once there is one.
 fn ended(view: &View, check: &'static str, what: &str) -> Result<Progress<(String, i64)>, Failure> {
-    let Some(pod) = view.all("Pod").next() else {
+    // A pod on its way out belongs to an earlier try.
+    let Some(pod) = view.all("Pod").find(|p| p["metadata"]["deletionTimestamp"].is_null()) else {
         return Ok(Progress::NotYet("no pod yet".to_owned()));
     };
     let container = &pod["status"]["containerStatuses"][0];

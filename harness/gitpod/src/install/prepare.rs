@@ -11,7 +11,7 @@ use gsh_model::outcome::Blame;
 use serde_json::{Value, json};
 
 use super::judge::{self, State};
-use super::trouble;
+use super::{evidence, trouble};
 use crate::api::{self, Api};
 use crate::follow::{Follow, Scope, View};
 
@@ -125,8 +125,13 @@ pub(crate) async fn cert_manager(cx: &Cx, api: &Api, patience: Duration, crashes
     .await?;
     put(cx, api, check, &chart()).await?;
     let what = "cert-manager is ready to issue";
-    let seen = follow.until(what, patience, |view| judge_cert_manager(view, crashes)).await;
-    seen.map_err(|e| e.blame(Blame::Environment, check))
+    match follow.until(what, patience, |view| judge_cert_manager(view, crashes)).await {
+        Ok(()) => Ok(()),
+        Err(e) => {
+            let failure = e.blame(Blame::Environment, check);
+            Err(evidence::explain(cx, api, CERT_MANAGER, follow.view(), failure).await)
+        }
+    }
 }
 
 fn judge_cert_manager(view: &View, crashes: u64) -> Result<Progress<()>, Failure> {

@@ -81,7 +81,7 @@ pub(crate) fn scopes() -> Vec<Scope> {
 
 /// Judges the whole installation. A failure names the first thing that waiting will not cure.
 pub(crate) fn all(view: &View, awaited: &Awaited, crashes: u64, check: &'static str) -> Result<Progress<()>, Failure> {
-    for pod in view.all("Pod").filter(|p| is_ours(p)) {
+    for pod in view.all("Pod").filter(|p| is_ours(p, awaited)) {
         if let Some(found) = trouble::of_pod(pod, crashes) {
             return Err(Failure::new(found.blame(), check, "every pod of the installation runs", found.observed()));
         }
@@ -117,10 +117,13 @@ fn unlabelled(node: &Value) -> Option<String> {
     (!missing.is_empty()).then(|| format!("Node `{}`: without {}", name_of(node), missing.join(" and ")))
 }
 
-/// Workspaces come and go, and the daily telemetry is nobody's readiness.
-fn is_ours(pod: &Value) -> bool {
+/// Workspaces come and go, and pods of a Job that nobody awaits, such as the daily telemetry's, are nobody's readiness.
+fn is_ours(pod: &Value, awaited: &Awaited) -> bool {
     let labels = &pod["metadata"]["labels"];
-    labels["component"] != "workspace" && labels["gsh-errand"].is_null()
+    let owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let mut jobs = owners.filter(|o| o["kind"] == "Job");
+    let is_awaited = |job: &Value| awaited.objects.iter().any(|(k, n)| k == "Job" && job["name"] == n.as_str());
+    labels["component"] != "workspace" && jobs.all(is_awaited)
 }
 
 /// One line for many things, the first few by name.
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_workspace_node_without_the_two_labels_is_waited_for() {
-        let judge = |node| all(&view(&[("Node", node)]), &awaited(&[]), 3, "GSH-INS-009");
+        let judge = |node| all(&view(&[("Node", node)]), &awaited(&[]), 3, "GSH-INS-008");
         assert_eq!(judge(labelled("a", &[])), Ok(Progress::Ready(())));
         let half = labelled("a", &[WORKSPACE_LABELS[1], READY_LABELS[0]]);
         assert_eq!(judge(half), Ok(Progress::NotYet(format!("Node `a`: without {}", READY_LABELS[1]))));
@@ -185,31 +188,33 @@ mod tests {
     fn a_failed_job_ends_the_wait_and_blames_the_product() {
         let failed = json!({ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m" });
         let job = json!({ "metadata": { "name": "migrations" }, "status": { "conditions": [failed] } });
-        let failure = all(&view(&[("Job", job)]), &awaited(&[("Job", "migrations")]), 3, "GSH-INS-009");
+        let failure = all(&view(&[("Job", job)]), &awaited(&[("Job", "migrations")]), 3, "GSH-INS-008");
         let failure = failure.expect_err("a failed job");
         assert_eq!(failure.blame, Blame::Product);
         assert_eq!(
             failure.to_string(),
-            "GSH-INS-009: expected Job `migrations` gets ready, observed BackoffLimitExceeded: m"
+            "GSH-INS-008: expected Job `migrations` gets ready, observed BackoffLimitExceeded: m"
         );
     }
 
     #[test]
     fn trouble_of_a_workspace_is_not_trouble_of_the_installation() {
         let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "not found" } });
-        let pod = |component: &str| {
-            json!({ "metadata": { "name": "p", "labels": { "component": component } },
+        let pod = |component: &str, job: &str| {
+            let owner = json!([{ "kind": "Job", "name": job }]);
+            json!({ "metadata": { "name": "p", "labels": { "component": component }, "ownerReferences": owner },
                 "status": { "containerStatuses": [{ "name": "c", "state": waiting }] } })
         };
-        let judge = |pod| all(&view(&[("Pod", pod)]), &awaited(&[]), 3, "GSH-INS-009");
-        assert!(judge(pod("workspace")).is_ok());
-        assert_eq!(judge(pod("server")).expect_err("an image").blame, Blame::Environment);
+        let judge = |pod| all(&view(&[("Pod", pod)]), &awaited(&[("Job", "migrations")]), 3, "GSH-INS-008");
+        assert!(judge(pod("workspace", "migrations")).is_ok());
+        assert!(judge(pod("gitpod", "gitpod-telemetry-1")).is_ok());
+        assert_eq!(judge(pod("migrations", "migrations")).expect_err("an image").blame, Blame::Environment);
     }
 
     #[test]
     fn missing_things_are_named_and_counted() {
         let names = ["a", "b", "c", "d", "e", "f"].map(|n| ("Certificate", n));
-        let seen = all(&view(&[]), &awaited(&names), 3, "GSH-INS-009");
+        let seen = all(&view(&[]), &awaited(&names), 3, "GSH-INS-008");
         let text = "Certificate `a`: not there; Certificate `b`: not there; Certificate `c`: not there; Certificate `d`: not there; and 2 more";
         assert_eq!(seen, Ok(Progress::NotYet(text.to_owned())));
     }
@@ -218,7 +223,7 @@ mod tests {
     fn a_time_out_for_want_of_capacity_is_the_environment() {
         let scheduled = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient memory." });
         let pod = json!({ "metadata": { "name": "p" }, "status": { "conditions": [scheduled] } });
-        let failure = Failure::product("GSH-INS-009", "ready", "not");
+        let failure = Failure::product("GSH-INS-008", "ready", "not");
         assert_eq!(late(&view(&[("Pod", pod)]), failure.clone()).blame, Blame::Environment);
         assert_eq!(late(&view(&[]), failure).blame, Blame::Product);
     }

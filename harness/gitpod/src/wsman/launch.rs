@@ -58,9 +58,8 @@ impl Launch {
     pub fn again(&self) -> Self {
         let mut next = self.clone();
         next.instance = uuid::Uuid::new_v4().to_string();
-        next.spec.initializer = Some(WorkspaceInitializer {
-            spec: Some(Initializer::Backup(FromBackupInitializer::default())),
-        });
+        next.spec.initializer =
+            Some(WorkspaceInitializer { spec: Some(Initializer::Backup(FromBackupInitializer::default())) });
         next
     }
 

@@ -7,6 +7,7 @@ mod error;
 mod ids;
 mod launch;
 mod tunnel;
+mod watcher;
 mod workspace;
 
 #[cfg(test)]
