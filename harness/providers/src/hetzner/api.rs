@@ -196,7 +196,7 @@ impl Api {
             response.headers().get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse::<u32>().ok())
         };
         self.governor.learn(number("RateLimit-Limit"), number("RateLimit-Remaining"), Instant::now());
-        let correlation = response.headers().get("X-Correlation-Id").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let correlation = response.headers().get("X-Correlation-Id").and_then(|v| v.to_str().ok()).map(Box::from);
         let status = response.status();
         let text = response.text().await.map_err(no_answer)?;
         let trouble = if status.is_success() {

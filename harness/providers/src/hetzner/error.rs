@@ -13,13 +13,13 @@ pub(crate) struct ApiError {
     /// Method and path, `POST /servers`.
     pub(crate) call: String,
     /// `X-Correlation-Id`, which Hetzner's support asks for.
-    pub(crate) correlation: Option<String>,
+    pub(crate) correlation: Option<Box<str>>,
     /// What went wrong.
     #[source]
     pub(crate) trouble: Trouble,
 }
 
-fn id(correlation: &Option<String>) -> String {
+fn id(correlation: &Option<Box<str>>) -> String {
     correlation.as_ref().map(|c| format!(" (correlation id {c})")).unwrap_or_default()
 }
 

@@ -1,0 +1,311 @@
+//! The provider against the emulated cloud, with no machines behind it: orders, lost answers, shortages, stops; and that a
+//! release leaves nothing, whatever happened before.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gsh_emu_hetzner::EmuHetzner;
+use gsh_engine::cx::Cx;
+use gsh_engine::failure::Failure;
+use gsh_engine::provider::{LeaseRequest, Provider, Site};
+use gsh_engine::secret::Secret;
+use gsh_engine::stop::Stop;
+use gsh_model::axis::Cell;
+use gsh_model::lease::{LeaseId, RunId};
+use gsh_model::outcome::Blame;
+use gsh_providers::{HetznerConfig, HetznerProvider, Patience};
+use gsh_world::World;
+use gsh_world::ports::{MachineOrder, Machines};
+
+/// Machines that never answer.
+struct Nobody;
+
+impl Machines for Nobody {
+    fn create(&self, _: MachineOrder) {}
+    fn power_on(&self, _: u64) {}
+    fn power_off(&self, _: u64) {}
+    fn set_private(&self, _: u64, _: std::collections::BTreeMap<u64, Ipv4Addr>) {}
+    fn destroy(&self, _: u64) {}
+}
+
+struct Account {
+    world: World,
+    cloud: EmuHetzner,
+    provider: HetznerProvider,
+    stop: Stop,
+    request: LeaseRequest,
+}
+
+async fn account(hetzner: &str, axes: &[(&str, &str)]) -> Account {
+    let spec = format!("[hetzner]\n{hetzner}").parse().unwrap();
+    let world = World::new(spec).await.unwrap();
+    let cloud = EmuHetzner::new(world.clone(), Arc::new(Nobody));
+    let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", cloud.tokens().read_write.clone()));
+    config.endpoint = cloud.listen().await.unwrap();
+    config.name = "embedded".to_owned();
+    config.patience = Patience {
+        answer: Duration::from_millis(500),
+        actions: Duration::from_secs(20),
+        boot: Duration::from_millis(50),
+        ready: Duration::from_millis(50),
+    };
+    let mut cell = Cell::default();
+    for (axis, value) in axes {
+        cell.set(axis.parse().unwrap(), value).unwrap();
+    }
+    let run: RunId = "r20261123-164638-7f3a".parse().unwrap();
+    let request = LeaseRequest {
+        lease: LeaseId::new(&run, 1, 1),
+        run,
+        cell_id: cell.id(),
+        cell,
+        expires: "2026-11-24T00:00:00Z".parse().unwrap(),
+        site: Site {
+            domain: "site.example".to_owned(),
+            node_registry: "reg.site.example:20000".to_owned(),
+            ca_pem: Some("-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n".to_owned()),
+            cert_pem: String::new(),
+            key: Secret::new("site-key", "k"),
+        },
+    };
+    let provider = HetznerProvider::new(config).unwrap();
+    Account { world, cloud, provider, stop: Stop::new(), request }
+}
+
+impl Account {
+    fn cx(&self) -> Cx {
+        Cx::unrecorded(self.stop.clone(), Duration::from_secs(60))
+    }
+
+    /// Orders everything; nobody answers, so it always fails in the end.
+    async fn acquire(&self) -> Failure {
+        self.provider.acquire(&self.cx(), &self.request).await.expect_err("no machine ever answers")
+    }
+
+    fn ours(&self, kind: &str) -> Vec<String> {
+        let items = self.cloud.inventory().items.into_iter();
+        items.filter(|i| !i.stock && i.kind == kind).map(|i| i.name).collect()
+    }
+
+    fn left(&self) -> Vec<String> {
+        let items = self.cloud.inventory().items.into_iter();
+        items.filter(|i| !i.stock).map(|i| i.to_string()).collect()
+    }
+
+    async fn release(&self) {
+        let cx = self.cx().teardown(Duration::from_secs(60));
+        let released = self.provider.release(&cx, &self.request.lease).await;
+        assert_eq!(self.left(), Vec::<String>::new(), "{released:?}");
+        assert!(released.is_ok(), "{released:?}");
+        assert!(self.provider.find(&cx, None).await.unwrap().is_empty());
+    }
+
+    async fn end(self) {
+        drop(self.provider);
+        self.world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn every_size_is_ordered_with_our_labels_and_removed_whole() {
+    for (size, servers, balancers) in [("single", 1, 0), ("small", 2, 1), ("medium", 6, 2)] {
+        let account = account("", &[("size", size)]).await;
+        let failure = account.acquire().await;
+        assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{size}: {failure}");
+        assert_eq!(account.ours("servers").len(), servers, "{size}");
+        assert_eq!(account.ours("load_balancers").len(), balancers, "{size}");
+        for item in account.cloud.inventory().items.iter().filter(|i| !i.stock && i.kind != "primary_ips") {
+            for label in ["gsh-run", "gsh-lease", "gsh-expires", "gsh-role"] {
+                assert!(item.labels.contains_key(label), "{size}: {item} lacks {label}");
+            }
+        }
+        let found = account.provider.find(&account.cx(), Some(&account.request.run)).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((&found[0].lease, found[0].expires), (&account.request.lease, account.request.expires));
+        assert!(found[0].resources.iter().any(|r| r.kind == "server" && r.cents_per_month.is_some()));
+        account.release().await;
+        account.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_small_cluster_takes_at_most_sixty_requests() {
+    let account = account("", &[("size", "small")]).await;
+    account.acquire().await;
+    let cx = account.cx().teardown(Duration::from_secs(60));
+    account.provider.release(&cx, &account.request.lease).await.unwrap();
+    let sent = account.provider.requests_sent();
+    assert!(sent <= 60, "{sent} requests:\n{}", account.cloud.request_log());
+    assert_eq!(account.left(), Vec::<String>::new());
+    account.end().await;
+}
+
+#[tokio::test]
+async fn external_stores_get_a_machine_of_their_own() {
+    let axes = [("database", "external-tls"), ("registry", "external"), ("storage", "s3")];
+    let account = account("", &axes).await;
+    account.acquire().await;
+    assert!(account.ours("servers").iter().any(|name| name.ends_with("-stores")), "{:?}", account.ours("servers"));
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_never_makes_a_second_one() {
+    let effects = [
+        "\"reset\"",
+        "\"time-out\"",
+        "{ truncate = 20 }",
+        "{ html = 502 }",
+        "{ refuse = { status = 504, code = \"timeout\" } }",
+        "{ refuse = { status = 500, code = \"server_error\" } }",
+    ];
+    let lost = |path: &'static str, effect: &'static str, when: &'static str| async move {
+        let fault = format!(
+            "[[hetzner.fault]]\nmethod = \"POST\"\npath = \"{path}\"\nnth = 1\nwhen = \"{when}\"\neffect = {effect}"
+        );
+        let account = account(&fault, &[("size", "small")]).await;
+        let failure = account.acquire().await;
+        let case = format!("{path} {effect} {when}");
+        assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{case}: {failure}");
+        for (kind, count) in [("servers", 2), ("networks", 1), ("firewalls", 1), ("load_balancers", 1)] {
+            assert_eq!(account.ours(kind).len(), count, "{case}");
+        }
+        account.release().await;
+        account.end().await;
+    };
+    for path in ["/servers", "/networks", "/firewalls", "/ssh_keys", "/placement_groups", "/load_balancers"] {
+        let cases = effects.iter().flat_map(|effect| ["before", "after"].map(|when| lost(path, effect, when)));
+        futures::future::join_all(cases).await;
+    }
+}
+
+#[tokio::test]
+async fn a_storm_of_rate_limits_is_sat_out() {
+    let storm = "[[hetzner.fault]]\nnth = 3\ntimes = 12\neffect = { refuse = { status = 429, code = \"rate_limit_exceeded\" } }";
+    let account = account(storm, &[]).await;
+    let failure = account.acquire().await;
+    assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{failure}");
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn what_is_sold_out_is_replaced_by_the_next_candidate() {
+    let first = "[[hetzner.sold-out]]\nserver-type = \"cx*\"\nlocation = \"*\"\n\
+                 [[hetzner.sold-out]]\nlocation = \"nbg1\"\ncode = \"placement_error\"";
+    let account = account(first, &[("size", "small")]).await;
+    let failure = account.acquire().await;
+    assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{failure}");
+    assert_eq!(account.ours("servers").len(), 2);
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn infrastructure_trouble_has_its_code_and_blames_the_environment() {
+    let everything = "[[hetzner.sold-out]]\nserver-type = \"*\"";
+    let quota = "[hetzner.quota]\nservers = 1";
+    let no_snapshot = "snapshot = []";
+    for (world, axes, code, says) in [
+        (everything, vec![], "GSH-CLOUD-006", "nbg1"),
+        (quota, vec![("size", "small")], "GSH-CLOUD-007", "server"),
+        (no_snapshot, vec![("os", "ubuntu-20.04")], "GSH-CLOUD-008", "gsh.os=ubuntu-20.04"),
+    ] {
+        let account = account(world, &axes).await;
+        let failure = account.acquire().await;
+        assert_eq!((failure.finding.check.as_str(), failure.blame), (code, Blame::Environment), "{failure}");
+        assert!(failure.to_string().contains(says), "{failure}");
+        account.release().await;
+        account.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_named_and_not_shown() {
+    let good = account("", &[]).await;
+    let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", "canary-canary-canary"));
+    config.endpoint = good.cloud.listen().await.unwrap();
+    let provider = HetznerProvider::new(config).unwrap();
+    let failure = provider.acquire(&good.cx(), &good.request).await.unwrap_err();
+    assert_eq!((failure.finding.check.as_str(), failure.blame), ("GSH-CLOUD-004", Blame::Environment));
+    let shown = format!("{provider:?} {failure:?} {failure}");
+    assert!(!shown.contains("canary"), "{shown}");
+    drop(provider);
+    good.end().await;
+}
+
+#[tokio::test]
+async fn templates_of_a_distribution_need_their_folder() {
+    let account = account("", &[("template", "community")]).await;
+    let failure = account.acquire().await;
+    assert_eq!((failure.finding.check.as_str(), failure.blame), ("GSH-CLOUD-013", Blame::Harness), "{failure}");
+    assert_eq!(account.provider.requests_sent(), 0, "nothing was asked of the account");
+    account.end().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_actions_fail_is_replaced() {
+    let fault = "[[hetzner.fault]]\nmethod = \"POST\"\npath = \"/servers\"\nnth = 1\n\
+                 effect = { action-fails = { step = 1, code = \"canceled\" } }";
+    let account = account(fault, &[]).await;
+    let failure = account.acquire().await;
+    assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{failure}");
+    assert_eq!(account.ours("servers").len(), 1);
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_before_any_request_ends_the_order_and_release_still_works() {
+    // Answers come late, so the stop falls between requests wherever it is asked for.
+    let slow = "[[hetzner.fault]]\neffect = { slow-ms = 5 }";
+    let whole = {
+        let account = account(slow, &[("size", "small")]).await;
+        account.acquire().await;
+        let n = account.cloud.requests().len();
+        account.end().await;
+        n
+    };
+    for n in 0..whole {
+        let account = account(slow, &[("size", "small")]).await;
+        let stopper = async {
+            while account.cloud.requests().len() < n {
+                tokio::task::yield_now().await;
+            }
+            account.stop.first(gsh_model::event::StopReason::Signal);
+        };
+        let (failure, ()) = tokio::join!(account.acquire(), stopper);
+        assert!(failure.stopped || failure.finding.check.as_str() == "GSH-NODE-001", "after {n}: {failure}");
+        account.release().await;
+        account.end().await;
+    }
+}
+
+#[tokio::test]
+async fn release_waits_for_what_lags_and_touches_nothing_foreign() {
+    let account = account("release-lag-ms = 300", &[("size", "small")]).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = account.cloud.listen().await.unwrap();
+    let body = serde_json::json!({"name": "somebody-else", "type": "spread", "labels": {"team": "other"}});
+    let answer = client
+        .post(format!("{url}/placement_groups"))
+        .bearer_auth(&account.cloud.tokens().read_write)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success());
+    account.acquire().await;
+    let cx = account.cx().teardown(Duration::from_secs(60));
+    let released = account.provider.release(&cx, &account.request.lease).await.unwrap();
+    assert_eq!(account.ours("placement_groups"), ["somebody-else"]);
+    assert_eq!(account.left().len(), 1, "{:?}", account.left());
+    let kinds: BTreeSet<&str> = released.removed.iter().map(|r| r.kind.as_str()).collect();
+    assert!(kinds.is_superset(&BTreeSet::from(["server", "load-balancer", "network", "firewall", "ssh-key"])));
+    account.end().await;
+}
