@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Finds out which combinations of a Gitpod Self-Hosted distribution really work.
 #[derive(Debug, Parser)]
-#[command(name = "gsh", version, max_term_width = 110, after_help = "Example: gsh run --cover one-off --select size=single")]
+#[command(
+    name = "gsh",
+    version,
+    max_term_width = 110,
+    after_help = "Example: gsh run --cover one-off --select size=single"
+)]
 pub(crate) struct Gsh {
     #[command(subcommand)]
     pub(crate) command: Command,

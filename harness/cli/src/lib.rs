@@ -1,17 +1,17 @@
 //! Arguments, wiring, terminal, errors: the only crate that prints.
 
 mod args;
+#[cfg(feature = "embedded")]
+mod emulate;
 mod env;
 mod error;
 mod gsh;
+mod plan;
 mod report;
+mod run;
 mod signals;
 mod sweep;
 mod terminal;
-#[cfg(feature = "embedded")]
-mod emulate;
-mod plan;
-mod run;
 mod wiring;
 
 use std::process::ExitCode;

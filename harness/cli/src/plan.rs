@@ -36,11 +36,8 @@ pub(crate) fn plan(args: &args::Plan) -> Result<Exit, CliError> {
 pub(crate) fn make(selected: &Selected, offers: &[Need]) -> Result<(Matrix, Plan), CliError> {
     let matrix = read(&selected.matrix)?;
     let catalogue: Vec<ScenarioSpec> = gsh_scenarios::CATALOGUE.iter().map(|s| (s.spec)()).collect();
-    let selection = Selection {
-        cover: selected.cover,
-        select: selected.select.clone(),
-        scenarios: selected.scenario.clone(),
-    };
+    let selection =
+        Selection { cover: selected.cover, select: selected.select.clone(), scenarios: selected.scenario.clone() };
     let plan = decide(&matrix, &catalogue, offers, &selection).map_err(|e| {
         CliError::usage(format!("cannot plan from `{}`", selected.matrix.display()))
             .because(&e)
@@ -66,12 +63,12 @@ fn read(path: &Path) -> Result<Matrix, CliError> {
 
 /// The plan for people.
 fn text(plan: &Plan) -> String {
-    let mut out = format!("{} cells, chosen {}, matrix {}\n\n", plan.cells.len(), plan.cover, &plan.matrix_sha256[..12]);
+    let mut out =
+        format!("{} cells, chosen {}, matrix {}\n\n", plan.cells.len(), plan.cover, &plan.matrix_sha256[..12]);
     for (n, cell) in plan.cells.iter().enumerate() {
         let servers = if cell.servers == 1 { "server" } else { "servers" };
         out.push_str(&format!("{:3}. {}  ({} {servers}; {})\n", n + 1, cell.id, cell.servers, cell.why));
-        let run: Vec<&str> =
-            cell.scenarios.iter().filter(|s| s.skip.is_none()).map(|s| s.scenario.as_str()).collect();
+        let run: Vec<&str> = cell.scenarios.iter().filter(|s| s.skip.is_none()).map(|s| s.scenario.as_str()).collect();
         out.push_str(&format!("     runs {}\n", if run.is_empty() { "nothing".to_owned() } else { run.join(", ") }));
         for scenario in &cell.scenarios {
             if let Some(reason) = &scenario.skip {

@@ -12,7 +12,7 @@ use gsh_engine::stop::Stop;
 use gsh_model::event::{Event, EventKind};
 use gsh_model::exit::Exit;
 use gsh_model::lease::RunId;
-use gsh_model::matrix::Minutes;
+use gsh_model::matrix;
 use gsh_model::run::RunState;
 use gsh_reports::format::{Format, render};
 use jiff::{SignedDuration, Timestamp};
@@ -37,8 +37,8 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let settings = Settings {
         max_clusters: args.max_clusters as usize,
         max_servers: args.max_servers,
-        patience: patience(matrix.minutes),
-        lease_lifetime: lifetime(matrix.minutes),
+        patience: patience(matrix.patience),
+        lease_lifetime: lifetime(matrix.patience),
         attempts: args.attempts,
         keep: match args.keep {
             KeepName::Never => Keep::Never,
@@ -103,30 +103,30 @@ fn new_run_id() -> RunId {
 fn new_directory(out: &Path) -> Result<PathBuf, CliError> {
     let refused = |text: &str| CliError::usage(format!("{text} `{}`", out.display()));
     if out.exists() {
-        return Err(refused("there is something already at").hint("a run never writes over another one; choose another --out"));
+        return Err(
+            refused("there is something already at").hint("a run never writes over another one; choose another --out")
+        );
     }
     private_folder(out).map_err(|e| refused("cannot create the run directory").because(&e))?;
     std::path::absolute(out).map_err(|e| refused("cannot use the run directory").because(&e))
 }
 
-fn minutes(given: Option<u64>, default: Duration) -> Duration {
-    given.map_or(default, |m| Duration::from_secs(m * 60))
-}
-
-fn patience(given: Minutes) -> Patience {
+fn patience(given: matrix::Patience) -> Patience {
+    let or = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_secs);
     let default = Patience::default();
     Patience {
-        run: minutes(given.run, default.run),
-        cell: minutes(given.cell, default.cell),
-        provision: minutes(given.provision, default.provision),
-        install: minutes(given.install, default.install),
+        run: or(given.run, default.run),
+        cell: or(given.cell, default.cell),
+        provision: or(given.provision, default.provision),
+        install: or(given.install, default.install),
+        scenario: or(given.scenario, default.scenario),
         undo: default.undo,
-        teardown: minutes(given.teardown, default.teardown),
+        teardown: or(given.teardown, default.teardown),
     }
 }
 
 /// A lease outlives its cell and its teardown, with an hour to spare for a slow closing.
-fn lifetime(given: Minutes) -> SignedDuration {
+fn lifetime(given: matrix::Patience) -> SignedDuration {
     let patience = patience(given);
     let cell = SignedDuration::try_from(patience.cell + patience.teardown).unwrap_or(SignedDuration::from_hours(4));
     cell + SignedDuration::from_hours(1)

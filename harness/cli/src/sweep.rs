@@ -28,7 +28,8 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         .await
         .map_err(|f| CliError::inconclusive("cannot list the account").because(&f))?;
     let mut out = std::io::stdout().lock();
-    let mut say = |text: String| writeln!(out, "{text}").map_err(|e| CliError::inconclusive("cannot write").because(&e));
+    let mut say =
+        |text: String| writeln!(out, "{text}").map_err(|e| CliError::inconclusive("cannot write").because(&e));
     for lease in &found {
         say(format!("{} of run {}, expires {}", lease.lease, lease.run, lease.expires))?;
         for resource in &lease.resources {

@@ -115,7 +115,9 @@ impl Observer for Terminal {
                 }
             }
             EventKind::StopRequested { .. } => {
-                self.line("stopping: nothing new is begun, everything is being removed; signal once more to give up on that");
+                self.line(
+                    "stopping: nothing new is begun, everything is being removed; signal once more to give up on that",
+                );
             }
             EventKind::Noted { cell: None, text, .. } => self.line(&format!("note: {}", one_line(text, 300))),
             EventKind::RunFinished => {
@@ -159,9 +161,11 @@ fn end(state: &RunState, color: bool) {
     table.set_header(header);
     for cell in &state.cells {
         let mut row = vec![cell.id.to_string()];
-        row.extend(columns.iter().map(|c| {
-            at(cell, c).map_or_else(String::new, |outcome| paint(color, &outcome, sign(&outcome)))
-        }));
+        row.extend(
+            columns
+                .iter()
+                .map(|c| at(cell, c).map_or_else(String::new, |outcome| paint(color, &outcome, sign(&outcome)))),
+        );
         table.add_row(row);
     }
     say(&table.to_string());

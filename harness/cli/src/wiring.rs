@@ -231,8 +231,7 @@ pub(crate) mod embedded {
         let Some(path) = path else { return Ok(WorldSpec::default()) };
         let text = std::fs::read_to_string(path)
             .map_err(|e| CliError::usage(format!("cannot read the world `{}`", path.display())).because(&e))?;
-        text.parse()
-            .map_err(|e| CliError::usage(format!("`{}` describes no world", path.display())).because(&e))
+        text.parse().map_err(|e| CliError::usage(format!("`{}` describes no world", path.display())).because(&e))
     }
 
     pub(super) async fn account(args: &args::Account) -> Result<Account, CliError> {

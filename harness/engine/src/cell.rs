@@ -22,6 +22,10 @@ use crate::installer::{Installation, Installer};
 use crate::provider::{Cluster, LeaseRequest, Node, Provider};
 use crate::run::{Job, Keep};
 
+/// What work gets beyond its deadline to say what it last saw. Its waits end at the deadline with the right blame; only
+/// work that waits for nothing we know of is cut off, and that is ours.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// Runs one cell from its first lease to its last release.
 pub(crate) async fn run<P: Provider, I: Installer>(job: Arc<Job<P, I>>, planned: PlannedCell, number: usize, cx: Cx) {
     let scribe = Scribe::new(cx.clone(), &planned);
@@ -127,7 +131,7 @@ async fn work<P: Provider, I: Installer>(
     let install = scribe.start(Subject::Install).await.within(patience.install);
     let began = Instant::now();
     let installed = tokio::select! {
-        installed = tokio::time::timeout_at(install.deadline(), job.installer.install(&install, &cluster, &planned.cell, &site)) => {
+        installed = tokio::time::timeout_at(install.deadline() + GRACE, job.installer.install(&install, &cluster, &planned.cell, &site)) => {
             installed.unwrap_or_else(|_| Err(Failure::harness(
                 "GSH-RUN-003",
                 format!("the installation to end within {:?}", patience.install),
@@ -180,7 +184,7 @@ async fn examine<P: Provider, I: Installer>(
     scribe: &Scribe,
 ) -> bool {
     let spec = (scenario.spec)();
-    let patience = Duration::from_secs(spec.patience_s);
+    let patience = Duration::from_secs(spec.patience_s).min(job.settings.patience.scenario);
     let cx = scribe.start(subject.clone()).await.within(patience);
     let (ask, mut asked) = mpsc::channel::<oneshot::Sender<Result<Node, Failure>>>(4);
     let bench = Bench::new(
@@ -224,7 +228,7 @@ async fn examine<P: Provider, I: Installer>(
                 Some(answer) = asked.recv() => growing.push(grow(answer)),
                 Some(()) = growing.next() => {}
                 () = cx.stopped() => break Err(Failure::stopped(format!("{subject} to end"))),
-                () = tokio::time::sleep_until(cx.deadline()) => break Err(Failure::harness(
+                () = tokio::time::sleep_until(cx.deadline() + GRACE) => break Err(Failure::harness(
                     "GSH-RUN-003",
                     format!("{subject} to end within {patience:?}"),
                     "it was still at work",

@@ -48,6 +48,8 @@ pub struct Patience {
     pub provision: Duration,
     /// Installing the product.
     pub install: Duration,
+    /// One scenario; its own limit still holds where it is nearer.
+    pub scenario: Duration,
     /// Undoing what a scenario made.
     pub undo: Duration,
     /// Removing a cluster; kept back, never eaten by the other parts.
@@ -62,6 +64,7 @@ impl Default for Patience {
             cell: minutes(120),
             provision: minutes(25),
             install: minutes(45),
+            scenario: minutes(60),
             undo: minutes(5),
             teardown: minutes(15),
         }

@@ -13,8 +13,8 @@
 //! k3s = "v1.25.16+k3s4"
 //! because = "expected to work, not claimed"
 //!
-//! [minutes]
-//! install = 45
+//! [patience]
+//! install = "45m"
 //! ```
 //!
 //! Errors name line and column, and what was probably meant.
@@ -38,8 +38,8 @@ pub struct Matrix {
     pub excludes: Vec<Partial>,
     /// Cells that run besides those that the axes give.
     pub includes: Vec<(Cell, String)>,
-    /// Time limits in minutes, where the file sets them.
-    pub minutes: Minutes,
+    /// Time limits, where the file sets them.
+    pub patience: Patience,
 }
 
 /// Some axes with one value each, and why.
@@ -59,9 +59,9 @@ impl Partial {
     }
 }
 
-/// Time limits in minutes.
+/// Time limits in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Minutes {
+pub struct Patience {
     /// The whole run.
     pub run: Option<u64>,
     /// One cell.
@@ -70,6 +70,8 @@ pub struct Minutes {
     pub provision: Option<u64>,
     /// Installing.
     pub install: Option<u64>,
+    /// One scenario; a scenario's own limit still holds where it is nearer.
+    pub scenario: Option<u64>,
     /// Removing a cluster.
     pub teardown: Option<u64>,
 }
@@ -218,10 +220,10 @@ impl Matrix {
         let reader = Reader { text };
         let document = Document::parse(text)
             .map_err(|e| reader.error(e.span(), e.message().trim_end().replace('\n', "; "), None))?;
-        const KEYS: [&str; 4] = ["axes", "exclude", "include", "minutes"];
+        const KEYS: [&str; 4] = ["axes", "exclude", "include", "patience"];
         let root = document.as_table();
         let mut given: Vec<(AxisName, Vec<String>)> = Vec::new();
-        let mut minutes = Minutes::default();
+        let mut patience = Patience::default();
         for (key, item) in root {
             let span = root.key(key).and_then(toml_edit::Key::span);
             match key {
@@ -248,7 +250,7 @@ impl Matrix {
                         given.push((axis, values));
                     }
                 }
-                "minutes" => minutes = read_minutes(&reader, reader.table("minutes", item)?)?,
+                "patience" => patience = read_patience(&reader, reader.table("patience", item)?)?,
                 "exclude" | "include" => {}
                 _ => return Err(reader.unknown(span, "key", key, KEYS)),
             }
@@ -266,7 +268,7 @@ impl Matrix {
             axes,
             excludes: Vec::new(),
             includes: Vec::new(),
-            minutes,
+            patience,
         };
         if let Some(item) = root.get("exclude") {
             for (partial, span) in reader.partials("exclude", item)? {
@@ -343,24 +345,38 @@ impl Matrix {
     }
 }
 
-fn read_minutes(reader: &Reader<'_>, table: &Table) -> Result<Minutes, MatrixError> {
-    const KEYS: [&str; 5] = ["run", "cell", "provision", "install", "teardown"];
-    let mut minutes = Minutes::default();
+fn read_patience(reader: &Reader<'_>, table: &Table) -> Result<Patience, MatrixError> {
+    const KEYS: [&str; 6] = ["run", "cell", "provision", "install", "scenario", "teardown"];
+    let mut patience = Patience::default();
     for (key, item) in table {
         let span = table.key(key).and_then(toml_edit::Key::span);
-        let number = item.as_integer().and_then(|n| u64::try_from(n).ok()).filter(|n| (1..=10_000).contains(n));
-        let number =
-            number.ok_or_else(|| reader.error(span.clone(), format!("`{key}` is a whole number of minutes"), None))?;
-        match key {
-            "run" => minutes.run = Some(number),
-            "cell" => minutes.cell = Some(number),
-            "provision" => minutes.provision = Some(number),
-            "install" => minutes.install = Some(number),
-            "teardown" => minutes.teardown = Some(number),
+        let slot = match key {
+            "run" => &mut patience.run,
+            "cell" => &mut patience.cell,
+            "provision" => &mut patience.provision,
+            "install" => &mut patience.install,
+            "scenario" => &mut patience.scenario,
+            "teardown" => &mut patience.teardown,
             _ => return Err(reader.unknown(span, "time limit", key, KEYS)),
-        }
+        };
+        *slot = Some(item.as_str().and_then(seconds).ok_or_else(|| {
+            reader.error(span, format!("`{key}` is a time such as \"45m\", \"90s\" or \"2h\""), None)
+        })?);
     }
-    Ok(minutes)
+    Ok(patience)
+}
+
+/// `90s`, `45m`, `2h`: a whole number that is not zero, and a unit.
+fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().last()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return None,
+    };
+    let number: u64 = text[..text.len() - 1].parse().ok()?;
+    number.checked_mul(factor).filter(|s| (1..=7 * 24 * 3600).contains(s))
 }
 
 #[cfg(test)]
@@ -387,8 +403,9 @@ mod tests {
                 "[[exclude]]\nsize = \"single\"",
                 "[axes]\nsize = [\"single\"]\n[[exclude]]\nsize = \"medium\"\nbecause = \"slow\"",
                 "[[include]]\nshift = \"shiftfs\"\nbecause = \"to see\"",
-                "[minutes]\ninstal = 3",
-                "[minutes]\ninstall = 0",
+                "[patience]\ninstal = \"3m\"",
+                "[patience]\ninstall = 45",
+                "[patience]\ninstall = \"0s\"",
             ]
             .map(refused)
             .join("\n")
