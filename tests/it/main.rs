@@ -1,0 +1,9 @@
+//! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
+
+mod input;
+mod journey;
+mod outside;
+mod program;
+mod secrets;
+mod stopping;
+mod worlds;
