@@ -147,8 +147,8 @@ async fn in_cluster(
     let (pod, code) = match seen {
         Ok(end) => end,
         Err(e) => {
-            super::evidence::keep_pods(cx, api, NAMESPACE, follow.view(), &[]).await;
-            return Err(e.blame(Blame::Environment, check));
+            let failure = e.blame(Blame::Environment, check);
+            return Err(super::evidence::explain(cx, api, NAMESPACE, follow.view(), failure).await);
         }
     };
     let params = LogParams { container: Some(CONTAINER.to_owned()), ..LogParams::default() };

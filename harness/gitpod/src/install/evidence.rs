@@ -14,6 +14,8 @@ use crate::follow::{View, name_of};
 
 /// At most so many logs; a cluster where everything fails fails for one reason.
 const LOGS: usize = 6;
+/// At most so many causes in a finding; the rest is in what was kept.
+const CAUSES: usize = 6;
 /// Lines of each log.
 const LINES: i64 = 200;
 
@@ -23,15 +25,15 @@ pub(crate) async fn explain(cx: &Cx, api: &Api, namespace: &str, view: &View, mu
         return failure;
     }
     let events = events(api, namespace).await;
-    keep_pods(cx, api, namespace, view, &events).await;
-    for text in telling(view, &events).into_iter().take(LOGS) {
+    let words = keep_pods(cx, api, namespace, view, &events).await;
+    for text in telling(view, &events).into_iter().chain(words).take(CAUSES) {
         failure = failure.cause(text);
     }
     failure
 }
 
-/// Keeps pods, events and the logs of containers that do not run.
-pub(crate) async fn keep_pods(cx: &Cx, api: &Api, namespace: &str, view: &View, events: &[Value]) {
+/// Keeps pods, events and the logs of containers that do not run; hands back the last line of each.
+async fn keep_pods(cx: &Cx, api: &Api, namespace: &str, view: &View, events: &[Value]) -> Vec<String> {
     let pods: Vec<&Value> = view.all("Pod").collect();
     if let Ok(yaml) = serde_norway::to_string(&pods) {
         cx.keep("install/pods.yaml", yaml.as_bytes()).await;
@@ -41,13 +43,18 @@ pub(crate) async fn keep_pods(cx: &Cx, api: &Api, namespace: &str, view: &View, 
     {
         cx.keep("install/events.yaml", yaml.as_bytes()).await;
     }
+    let mut words = Vec::new();
     for (pod, container, previous) in unwell(&pods).into_iter().take(LOGS) {
         let params =
             LogParams { container: Some(container.clone()), previous, tail_lines: Some(LINES), ..LogParams::default() };
         if let Ok(log) = api.log(namespace, &pod, &params).await {
             cx.keep(&format!("install/log-{pod}-{container}.txt"), log.as_bytes()).await;
+            if let Some(line) = log.lines().map(str::trim).rfind(|l| !l.is_empty()) {
+                words.push(format!("pod `{pod}`, container `{container}` says: {line}"));
+            }
         }
     }
+    words
 }
 
 async fn events(api: &Api, namespace: &str) -> Vec<Value> {
@@ -61,9 +68,11 @@ fn telling(view: &View, events: &[Value]) -> Vec<String> {
     for event in events.iter().filter(|e| e["type"] == "Warning") {
         let pod = event["involvedObject"]["name"].as_str().unwrap_or_default();
         let waiting = view.get("Pod", pod).is_some_and(|p| !judge::condition(p, "Ready"));
-        if waiting && event["reason"] != "BackOff" && event["reason"] != "Unhealthy" {
-            let (reason, message) = (event["reason"].as_str(), event["message"].as_str());
-            let line = format!("pod `{pod}`: {}: {}", reason.unwrap_or("?"), message.unwrap_or_default());
+        let message = event["message"].as_str().unwrap_or_default();
+        // `Error: ErrImagePull` and the like only repeat what the event before them explained.
+        let telling = event["reason"] != "BackOff" && event["reason"] != "Unhealthy" && !message.starts_with("Error: ");
+        if waiting && telling {
+            let line = format!("pod `{pod}`: {}: {message}", event["reason"].as_str().unwrap_or("?"));
             if !lines.contains(&line) {
                 lines.push(line);
             }

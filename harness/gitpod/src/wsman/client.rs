@@ -26,8 +26,8 @@ use tonic_prost::ProstCodec;
 use super::error::WsmanError;
 use super::tunnel::{self, Dial};
 
-/// How long an ordinary call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an ordinary call may take: it is answered from memory or by one look at the API.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a start may take: ws-manager itself gives up after 10 minutes, whatever the caller says.
 const START_PATIENCE: Duration = Duration::from_secs(11 * 60 + 30);
 /// The largest message; ws-manager's own limit.

@@ -30,6 +30,8 @@ use super::tunnel::{Dial, Stream, TunnelError};
 use super::{ErrorKind, Launch, Workspace, WsManager};
 
 type Answer = Result<Vec<Vec<u8>>, (u16, &'static str)>;
+/// The text of an answer that is never given.
+const SILENCE: &str = "silence";
 type Serve = Arc<dyn Fn(&str, &[u8]) -> Answer + Send + Sync>;
 
 /// A server, gone when it is dropped.
@@ -106,6 +108,9 @@ async fn handle(
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
     let answer = serve(&path, body.get(5..).unwrap_or_default());
+    if matches!(answer, Err((_, SILENCE))) {
+        std::future::pending::<()>().await;
+    }
     let mut trailers = http::HeaderMap::new();
     let (messages, code, text) = match answer {
         Ok(messages) => (messages, 0, ""),
@@ -248,4 +253,26 @@ async fn a_workspace_is_stopped_when_its_phase_says_so() {
     let server = server("ws-manager", &rustls::version::TLS12, with_status(WorkspacePhase::Stopped, "")).await;
     let workspace = Workspace::new(&server.client, launch());
     workspace.stop(&cx, "GSH-WSS-002", Duration::from_secs(60)).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_ws_manager_that_says_nothing_keeps_nobody_from_stopping() {
+    let (heard, mut first) = tokio::sync::mpsc::unbounded_channel();
+    let serve: Serve = Arc::new(move |_, _| {
+        let _listening = heard.send(());
+        Err((u16::MAX, SILENCE))
+    });
+    let server = server("ws-manager", &rustls::version::TLS12, serve).await;
+    let workspace = Workspace::new(&server.client, launch());
+    let stop = Stop::new();
+    let cx = Cx::unrecorded(stop.clone(), Duration::from_secs(600));
+    let wait = workspace.run(&cx, "GSH-WSS-001", Duration::from_secs(600));
+    let asked = async {
+        for _ in 0..3 {
+            first.recv().await.expect("a call");
+        }
+        stop.first(gsh_model::event::StopReason::Signal);
+    };
+    let (end, ()) = tokio::join!(wait, asked);
+    assert!(end.expect_err("stopped").stopped);
 }

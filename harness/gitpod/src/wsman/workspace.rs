@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::secret::Secret;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
+use gsh_wsman::calls::DescribeWorkspaceResponse;
 use gsh_wsman::words::{StopWorkspacePolicy, WorkspacePhase};
 use gsh_wsman::workspace::WorkspaceStatus;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::client::{Statuses, WsManager};
-use super::error::ErrorKind;
+use super::error::{ErrorKind, WsmanError};
 use super::launch::Launch;
 use super::watcher::Watcher;
 use crate::install::trouble;
@@ -157,8 +159,11 @@ impl Workspace {
         let mut changes: Option<Statuses> = None;
         let mut ask = tokio::time::interval(SAFETY_NET);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A question under way is polled beside everything else: one that gets no answer must not keep us from stopping.
+        let mut question: Option<Question<'_>> = None;
         loop {
             let stream = changes.get_or_insert_with(|| self.wsman.subscribe(self.launch.filter()));
+            let asked = question.is_some();
             let seen = tokio::select! {
                 change = stream.next() => match change {
                     Some(Ok(status)) => watcher.see(status),
@@ -168,19 +173,25 @@ impl Workspace {
                     }
                     None => {
                         changes = Some(quiet());
+                        watcher.broken = true;
                         None
                     }
                 },
+                answer = answer(&mut question), if asked => {
+                    question = None;
+                    match answer {
+                        Ok(answer) => answer.status.and_then(|status| watcher.see(status)),
+                        Err(e) => watcher.error(e),
+                    }
+                }
                 // A broken subscription is begun again here, not at once: whatever broke it may last a moment.
-                _ = ask.tick() => {
+                _ = ask.tick(), if !asked => {
                     if watcher.broken {
                         watcher.broken = false;
                         changes = None;
                     }
-                    match self.wsman.describe(self.instance()).await {
-                        Ok(answer) => answer.status.and_then(|status| watcher.see(status)),
-                        Err(e) => watcher.error(e),
-                    }
+                    question = Some(self.wsman.describe(self.instance()).boxed());
+                    None
                 }
                 () = cx.stopped() => return Err(Failure::stopped(what)),
                 () = tokio::time::sleep_until(deadline) => return Err(watcher.late(patience)),
@@ -229,6 +240,16 @@ impl Workspace {
         })
         .await
         .map_err(|e| e.blame(Blame::Product, check))
+    }
+}
+
+type Question<'a> = BoxFuture<'a, Result<DescribeWorkspaceResponse, WsmanError>>;
+
+/// The answer to a question; never, when there is none.
+async fn answer(question: &mut Option<Question<'_>>) -> Result<DescribeWorkspaceResponse, WsmanError> {
+    match question {
+        Some(question) => question.await,
+        None => std::future::pending().await,
     }
 }
 
