@@ -17,6 +17,7 @@ use gsh_ssh::{Auth, HostKey, Session, SshError};
 use tokio::time::Instant;
 
 use super::classify::classify;
+use super::node::{DOWNLOADING, INSTALLING};
 use super::report::{CloudInit, Seen, look, output_tail};
 
 /// How long one look may take.
@@ -192,7 +193,12 @@ async fn other_door(
 async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<Progress<()>, Failure> {
     if !seen.failed.is_empty() {
         let observed = format!("it stopped while {}: {}", seen.step, seen.failed);
-        let failure = machine.failure(Blame::Environment, "GSH-NODE-007", "the node script to succeed", observed);
+        // Two steps need the outside; everything else is between the template and the image.
+        let code = match seen.step.as_str() {
+            DOWNLOADING | INSTALLING => "GSH-NODE-011",
+            _ => "GSH-NODE-007",
+        };
+        let failure = machine.failure(Blame::Environment, code, "the node script to succeed", observed);
         return Err(with_output(session, failure).await);
     }
     match &seen.cloud_init {

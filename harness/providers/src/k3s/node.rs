@@ -20,6 +20,11 @@ pub const STEP: &str = "/var/lib/gsh/step";
 /// Where the script says why it stopped.
 pub const FAILED: &str = "/var/lib/gsh/failed";
 
+/// The step in which the installer is fetched.
+pub const DOWNLOADING: &str = "downloading the k3s installer";
+/// The step in which the installer fetches the release and writes its files.
+pub const INSTALLING: &str = "installing k3s";
+
 const SCRIPT: &str = "/var/lib/gsh/node.sh";
 const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 const SITE_CA: &str = "/usr/local/share/ca-certificates/gsh-site.crt";
@@ -257,14 +262,14 @@ fn install(plan: &NodePlan<'_>) -> String {
         }
     };
     let mut s = format!(
-        "\nstep 'downloading the k3s installer'\n\
+        "\nstep '{DOWNLOADING}'\n\
          n=0\n\
          until curl -sfL --max-time 60 -o /var/lib/gsh/install-k3s.sh {url}; do\n\
          \x20 n=$((n + 1))\n\
          \x20 [ \"$n\" -lt 3 ] || fail 'the k3s install script cannot be downloaded'\n\
          \x20 sleep 5\n\
          done\n\
-         \nstep 'installing k3s'\n\
+         \nstep '{INSTALLING}'\n\
          {environment}INSTALL_K3S_VERSION={version} INSTALL_K3S_SKIP_START=true INSTALL_K3S_EXEC={verb} \\\n\
          \x20 sh /var/lib/gsh/install-k3s.sh || fail 'the k3s installer failed'\n",
         url = plan.install_url,
