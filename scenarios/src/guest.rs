@@ -6,11 +6,15 @@ use gsh_engine::bench::Bench;
 use gsh_engine::failure::Failure;
 use gsh_gitpod::exec::{Done, in_workspace};
 use gsh_gitpod::wsman::{Launch, Running, Workspace, WsManager};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, ListParams, LogParams};
 
 /// From asking to RUNNING with images that no node has yet.
 pub(crate) const START: Duration = Duration::from_secs(10 * 60);
 /// From asking to gone, the backup included.
 pub(crate) const STOP: Duration = Duration::from_secs(5 * 60);
+/// How long collecting evidence may take.
+const EVIDENCE: Duration = Duration::from_secs(20);
 /// How long undoing may take: stopping, and the backup of what was written.
 const UNDO: Duration = Duration::from_secs(5 * 60);
 
@@ -31,8 +35,13 @@ impl Guest {
         title: &str,
     ) -> Result<Self, Failure> {
         let workspace = reserve(bench, wsman, &launch);
-        let running = bench.check(code, title, workspace.run(bench.cx(), code, START)).await?;
-        Ok(Self { workspace, launch, running })
+        match bench.check(code, title, workspace.run(bench.cx(), code, START)).await {
+            Ok(running) => Ok(Self { workspace, launch, running }),
+            Err(failure) => {
+                evidence(bench, code).await;
+                Err(failure)
+            }
+        }
     }
 
     /// Workspace id: names URLs and SSH users.
@@ -81,6 +90,42 @@ pub(crate) fn reserve(bench: &Bench, wsman: &WsManager, launch: &Launch) -> Work
         to_stop.stop(&cx, "GSH-WSP-020", UNDO).await
     });
     workspace
+}
+
+/// Keeps what tells why a workspace did not come up: the namespace's pods and events, and ws-manager's last words. What
+/// cannot be had is left out; the failure itself is already told.
+pub(crate) async fn evidence(bench: &Bench, code: &'static str) {
+    let (kube, namespace) = (bench.cluster().kube.clone(), &bench.installation().namespace);
+    let pods: Api<Pod> = Api::namespaced(kube.clone(), namespace);
+    let all = ListParams::default();
+    let limit = bench.cx().teardown(EVIDENCE);
+    let collect = async {
+        if let Ok(list) = pods.list(&all).await {
+            for pod in &list.items {
+                let token = pod.metadata.annotations.as_ref().and_then(|a| a.get("gitpod/ownerToken"));
+                if let Some(token) = token {
+                    // Learned, not used: from here on it is scrubbed from everything.
+                    let _known = bench.cx().secret("owner token", token.clone());
+                }
+            }
+            bench.keep(&format!("{code}-pods.json"), &serde_json::to_vec_pretty(&list.items).unwrap_or_default()).await;
+        }
+        if let Ok(list) = Api::<Event>::namespaced(kube, namespace).list(&all).await {
+            bench.keep(&format!("{code}-events.json"), &serde_json::to_vec_pretty(&list.items).unwrap_or_default()).await;
+        }
+        if let Ok(list) = pods.list(&all.clone().labels("component=ws-manager")).await {
+            for name in list.items.iter().filter_map(|p| p.metadata.name.as_deref()) {
+                let tail = LogParams { container: Some("ws-manager".to_owned()), tail_lines: Some(500), ..LogParams::default() };
+                if let Ok(log) = pods.logs(name, &tail).await {
+                    bench.keep(&format!("{code}-{name}.log"), log.as_bytes()).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = collect => {}
+        () = tokio::time::sleep_until(limit.deadline()) => {}
+    }
 }
 
 /// A launch of an empty workspace with the installation's default image.

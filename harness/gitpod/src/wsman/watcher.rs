@@ -30,6 +30,11 @@ impl<'a> Watcher<'a> {
         Self { id, check, wanted, what, seen: None, trouble: None, broken: false }
     }
 
+    /// Whether anything was seen of it.
+    pub(crate) fn has_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
     pub(crate) fn see(&mut self, status: WorkspaceStatus) -> End {
         // Answers to questions and changes come by different ways; the older of two says nothing.
         if self.seen.as_ref().is_some_and(|seen| seen.status_version > status.status_version) {

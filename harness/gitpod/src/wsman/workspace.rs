@@ -161,6 +161,8 @@ impl Workspace {
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A question under way is polled beside everything else: one that gets no answer must not keep us from stopping.
         let mut question: Option<Question<'_>> = None;
+        // That it is not there says nothing when it had not been seen at the time of asking: its pod came meanwhile.
+        let mut known_when_asked = false;
         loop {
             let stream = changes.get_or_insert_with(|| self.wsman.subscribe(self.launch.filter()));
             let asked = question.is_some();
@@ -181,6 +183,7 @@ impl Workspace {
                     question = None;
                     match answer {
                         Ok(answer) => answer.status.and_then(|status| watcher.see(status)),
+                        Err(e) if e.kind == ErrorKind::NotFound && !known_when_asked => None,
                         Err(e) => watcher.error(e),
                     }
                 }
@@ -190,6 +193,7 @@ impl Workspace {
                         watcher.broken = false;
                         changes = None;
                     }
+                    known_when_asked = watcher.has_seen();
                     question = Some(self.wsman.describe(self.instance()).boxed());
                     None
                 }
