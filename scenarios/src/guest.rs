@@ -111,11 +111,17 @@ pub(crate) async fn evidence(bench: &Bench, code: &'static str) {
             bench.keep(&format!("{code}-pods.json"), &serde_json::to_vec_pretty(&list.items).unwrap_or_default()).await;
         }
         if let Ok(list) = Api::<Event>::namespaced(kube, namespace).list(&all).await {
-            bench.keep(&format!("{code}-events.json"), &serde_json::to_vec_pretty(&list.items).unwrap_or_default()).await;
+            bench
+                .keep(&format!("{code}-events.json"), &serde_json::to_vec_pretty(&list.items).unwrap_or_default())
+                .await;
         }
         if let Ok(list) = pods.list(&all.clone().labels("component=ws-manager")).await {
             for name in list.items.iter().filter_map(|p| p.metadata.name.as_deref()) {
-                let tail = LogParams { container: Some("ws-manager".to_owned()), tail_lines: Some(500), ..LogParams::default() };
+                let tail = LogParams {
+                    container: Some("ws-manager".to_owned()),
+                    tail_lines: Some(500),
+                    ..LogParams::default()
+                };
                 if let Ok(log) = pods.logs(name, &tail).await {
                     bench.keep(&format!("{code}-{name}.log"), log.as_bytes()).await;
                 }

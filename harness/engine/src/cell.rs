@@ -60,7 +60,9 @@ async fn one_lease<P: Provider, I: Installer>(
     let recorded =
         cx.record(EventKind::LeaseRequested { cell: planned.id.clone(), lease: lease.clone(), expires }).await;
     if !recorded {
-        // No record, no creation: nobody could find it again.
+        // No record, no creation: nobody could find it again. The state has the lease all the same, and it is over.
+        let (cell, removed) = (planned.id.clone(), Vec::new());
+        cx.record(EventKind::LeaseReleased { cell, lease, removed }).await;
         return false;
     }
 
@@ -302,7 +304,8 @@ async fn release<P: Provider, I: Installer>(
     let released = tokio::select! {
         released = job.provider.release(&cx, lease) => released,
         () = cx.stopped() => Err(impatient("the run was told twice to stop")),
-        () = tokio::time::sleep_until(cx.deadline()) => Err(impatient("teardown took longer than its deadline")),
+        // The provider ends by itself at the deadline and then knows what is left.
+        () = tokio::time::sleep_until(cx.deadline() + GRACE) => Err(impatient("teardown took longer than its deadline")),
     };
     let outcome = match released {
         Ok(released) => {

@@ -241,16 +241,24 @@ fn next_fitting(
     waiting.remove(at)
 }
 
+/// How long the closing inventory may go on after a second signal. Whoever is in a hurry is still told what is left.
+const LAST_LOOK: Duration = Duration::from_secs(3);
+
 /// The closing inventory and the last line.
 async fn close<P: Provider, I: Installer, L: Append>(job: &Job<P, I>, cx: &Cx, book: &mut Book<L>) {
     let teardown = cx.teardown(job.settings.patience.teardown);
     let leased = book.state.cells.iter().any(|c| !c.leases.is_empty());
     if leased {
         // The recorder's other end is this very loop: look without recording, then write down what was seen.
-        let look = Cx::unrecorded(teardown.stop().clone(), teardown.left());
+        // It only reads, so it needs no stop of its own and may be dropped.
+        let look = Cx::unrecorded(Stop::new(), teardown.left());
+        let hurry = async {
+            teardown.stopped().await;
+            tokio::time::sleep(LAST_LOOK).await;
+        };
         let found = tokio::select! {
             found = job.provider.find(&look, Some(&job.run)) => found.map_err(|f| f.to_string()),
-            () = teardown.stopped() => Err("the run was told twice to stop".to_owned()),
+            () = hurry => Err("the run was told twice to stop".to_owned()),
         };
         match found {
             Ok(leases) => {

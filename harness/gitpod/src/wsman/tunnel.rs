@@ -4,6 +4,7 @@
 //! port-forward breaks now and then; the channel above asks for a new tunnel when that happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -21,6 +22,8 @@ use tokio_rustls::client::TlsStream;
 const SERVER_NAME: &str = "ws-manager";
 /// Port of its pods.
 const PORT: u16 = 8080;
+/// How long ws-manager may take for its half of the handshake; less than what the channel gives the whole connection.
+const HANDSHAKE: Duration = Duration::from_secs(7);
 
 /// A byte stream to ws-manager, before TLS.
 pub(crate) type Stream = Box<dyn Io>;
@@ -47,13 +50,16 @@ pub(crate) enum TunnelError {
     /// The TLS session failed.
     #[error("no TLS session with ws-manager: {0}")]
     Tls(#[source] std::io::Error),
+    /// It takes the connection and says nothing.
+    #[error("ws-manager takes the connection and does not answer within {HANDSHAKE:?}")]
+    Silent,
 }
 
 impl TunnelError {
     pub(crate) fn blame(&self) -> Blame {
         match self {
             Self::Api(_) => Blame::Environment,
-            Self::NoPod | Self::Port(_) | Self::Tls(_) => Blame::Product,
+            Self::NoPod | Self::Port(_) | Self::Tls(_) | Self::Silent => Blame::Product,
         }
     }
 }
@@ -111,5 +117,9 @@ pub(crate) fn tls(credentials: &WsmanCredentials) -> Result<TlsConnector, String
 pub(crate) async fn open(dial: Dial, tls: TlsConnector) -> Result<TlsStream<Stream>, TunnelError> {
     let stream = dial().await?;
     let name = ServerName::try_from(SERVER_NAME).map_err(|e| TunnelError::Tls(std::io::Error::other(e)))?;
-    tls.connect(name, stream).await.map_err(TunnelError::Tls)
+    // The tunnel stands; whoever is silent now is ws-manager, and the channel's own time-out could not tell.
+    match tokio::time::timeout(HANDSHAKE, tls.connect(name, stream)).await {
+        Ok(session) => session.map_err(TunnelError::Tls),
+        Err(_late) => Err(TunnelError::Silent),
+    }
 }

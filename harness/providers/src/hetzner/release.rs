@@ -65,7 +65,8 @@ impl HetznerProvider {
                 self.leases.forget(lease);
                 return Ok(Released { removed });
             }
-            if pass > 0 && !rest(cx, Duration::from_millis(100 << pass)).await {
+            // Out of time, what is left is worth more than another try: it must be told.
+            if pass > 0 && (cx.left().is_zero() || !rest(cx, Duration::from_millis(100 << pass)).await) {
                 break;
             }
             trouble = self.sweep_once(cx, &found).await.err();

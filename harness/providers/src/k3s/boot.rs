@@ -190,6 +190,9 @@ async fn other_door(
     verdict
 }
 
+/// What programs print when a disk is full.
+const DISK_FULL: &str = "No space left on device";
+
 async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<Progress<()>, Failure> {
     if !seen.failed.is_empty() {
         let observed = format!("it stopped while {}: {}", seen.step, seen.failed);
@@ -206,7 +209,12 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
             let step = if seen.step.is_empty() { String::new() } else { format!(", last step: {}", seen.step) };
             let observed = format!("cloud-init failed: {errors}{step}");
             let failure = machine.failure(Blame::Harness, "GSH-NODE-005", "cloud-init without errors", observed);
-            return Err(with_output(session, failure).await);
+            let mut failure = with_output(session, failure).await;
+            // A full disk is no mistake of our template; the last output is where it shows.
+            if failure.blame == Blame::Harness && failure.finding.causes.iter().any(|c| c.contains(DISK_FULL)) {
+                failure.blame = Blame::Environment;
+            }
+            return Err(failure);
         }
         CloudInit::Disabled => {
             let observed = "cloud-init is disabled";
@@ -262,6 +270,13 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
 }
 
 async fn with_output(session: &Session, failure: Failure) -> Failure {
+    let failure = match session.exec("df -P / | tail -n 1", b"", Instant::now() + LOOK).await {
+        // A full disk keeps the reason out of every log.
+        Ok(output) if output.text().contains(" 100% ") => {
+            failure.cause(format!("{DISK_FULL}: {}", output.text().trim()))
+        }
+        Ok(_) | Err(_) => failure,
+    };
     let output = session.exec(output_tail(), b"", Instant::now() + LOOK).await;
     match output {
         Ok(output) => match output.text().lines().rev().find(|l| !l.trim().is_empty()) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::provider::Login;
@@ -38,13 +40,21 @@ pub async fn fetch(cx: &Cx, reach: &Reach, login: &Login, server: &str, patience
     })
     .await
     .map_err(|e| e.blame(Blame::Environment, "GSH-K3S-001"))?;
-    let text = cx.secret("kubeconfig", text);
+    register(cx, &text);
+    Ok(Secret::new("kubeconfig", point_at(&text, server)?))
+}
+
+/// Registers what is secret in a kubeconfig: the values, in the form in which they stand there and decoded. Not the text as
+/// a whole: most of its lines are words of every manifest, and the scrubber would blank them out everywhere.
+fn register(cx: &Cx, text: &str) {
     for key in ["client-key-data", "token", "password"] {
-        if let Some(value) = user_field(text.expose(), key) {
+        if let Some(value) = user_field(text, key) {
+            if let Some(decoded) = STANDARD.decode(&value).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+                let _registered = cx.secret(key, decoded);
+            }
             let _registered = cx.secret(key, value);
         }
     }
-    Ok(cx.secret("kubeconfig", point_at(text.expose(), server)?))
 }
 
 fn user_field(text: &str, key: &str) -> Option<String> {
@@ -99,6 +109,18 @@ mod tests {
         let parse = |t: &str| serde_norway::from_str::<Value>(t).expect("YAML");
         assert_eq!(parse(&pointed), parse(&expected));
         assert_eq!(user_field(K3S, "client-key-data").as_deref(), Some("127.0.0.1"));
+    }
+
+    #[test]
+    fn keys_are_scrubbed_and_the_words_of_every_manifest_are_not() {
+        let cx = Cx::unrecorded(gsh_engine::stop::Stop::new(), Duration::from_secs(1));
+        let pem = "-----BEGIN EC PRIVATE KEY-----\nc29tZXRoaW5n\n-----END EC PRIVATE KEY-----\n";
+        let text = K3S.replace("client-key-data: 127.0.0.1", &format!("client-key-data: {}", STANDARD.encode(pem)));
+        register(&cx, &text);
+        let scrubbed = cx.scrubber().scrub(&text);
+        assert!(!scrubbed.contains(&STANDARD.encode(pem)), "{scrubbed}");
+        assert!(scrubbed.contains("apiVersion: v1") && scrubbed.contains("name: default"), "{scrubbed}");
+        assert!(!cx.scrubber().scrub(pem).contains("c29tZXRoaW5n"));
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub struct StorePlan {
     pub user_data: UserData,
     wanted: Wanted,
     password: Secret,
+    access_key: Secret,
     secret_key: Secret,
     ca_pem: String,
 }
@@ -76,6 +77,8 @@ pub struct StorePlan {
 /// When a certificate cannot be made, or the user-data is too long.
 pub fn plan(cx: &Cx, wanted: Wanted, host_key: &KeyPair, login: &str) -> Result<StorePlan, Failure> {
     let password = cx.secret("stores-password", random(24));
+    // As random as the other half: a word that everybody uses would be blanked out of every text as a secret.
+    let access_key = cx.secret("s3-access-key", random(20));
     let secret_key = cx.secret("s3-secret-key", random(32));
     let certificates = certificates().map_err(|e| {
         Failure::harness("GSH-STORE-001", "a certificate for the stores", "it cannot be made").because(&e)
@@ -90,7 +93,8 @@ pub fn plan(cx: &Cx, wanted: Wanted, host_key: &KeyPair, login: &str) -> Result<
         p = password.expose()
     );
     let minio = format!(
-        "MINIO_ROOT_USER={USER}\nMINIO_ROOT_PASSWORD={s}\nMC_HOST_gsh=http://{USER}:{s}@127.0.0.1:9000\n",
+        "MINIO_ROOT_USER={a}\nMINIO_ROOT_PASSWORD={s}\nMC_HOST_gsh=http://{a}:{s}@127.0.0.1:9000\n",
+        a = access_key.expose(),
         s = secret_key.expose()
     );
     // The servers in the containers run as users of their own and must read their key.
@@ -105,7 +109,7 @@ pub fn plan(cx: &Cx, wanted: Wanted, host_key: &KeyPair, login: &str) -> Result<
     ]);
     config.runcmd.push(argv(["sh", SCRIPT]));
     let user_data = UserData { text: config.render()?, digest };
-    Ok(StorePlan { user_data, wanted, password, secret_key, ca_pem: certificates.ca })
+    Ok(StorePlan { user_data, wanted, password, access_key, secret_key, ca_pem: certificates.ca })
 }
 
 impl StorePlan {
@@ -133,7 +137,7 @@ impl StorePlan {
             region: "us-east-1".to_owned(),
             bucket: CONTENT_BUCKET.to_owned(),
             registry_bucket: REGISTRY_BUCKET.to_owned(),
-            access_key: Secret::new("s3-access-key", USER),
+            access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
             insecure: true,
         });
