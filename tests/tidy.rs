@@ -91,12 +91,8 @@ const IMPORTS: &[(&str, &[&str], &[&str])] = &[
     ("gsh-emu-shell", &["gsh-world"], HARNESS_ONLY),
     ("gsh-emu-host", &["gsh-world", "gsh-emu-shell"], HARNESS_ONLY),
     ("gsh-emu-kube", &["gsh-world"], HARNESS_ONLY),
-    ("gsh-emu-cluster", &["gsh-world", "gsh-emu-kube"], HARNESS_ONLY),
-    (
-        "gsh-emu-gitpod",
-        &["gsh-world", "gsh-emu-shell", "gsh-emu-kube", "gsh-emu-cluster", "gsh-wsman"],
-        HARNESS_ONLY,
-    ),
+    ("gsh-emu-cluster", &["gsh-world", "gsh-emu-kube", "gsh-emu-shell"], HARNESS_ONLY),
+    ("gsh-emu-gitpod", &["gsh-world", "gsh-emu-shell", "gsh-emu-kube", "gsh-emu-cluster", "gsh-wsman"], HARNESS_ONLY),
     ("gsh-emu-installer", &["gsh-world", "gsh-emu-kube", "gsh-emu-cluster"], HARNESS_ONLY),
     (
         "gsh-fixtures",
@@ -171,7 +167,8 @@ fn versions_stand_in_the_workspace_and_nowhere_else() {
 
 #[test]
 fn every_source_file_says_what_it_is_for_and_is_one_room() {
-    let nobodys = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "handler", "processor", "context"];
+    let nobodys =
+        ["util", "utils", "helper", "helpers", "common", "misc", "manager", "handler", "processor", "context"];
     for path in sources() {
         let text = read(&path);
         assert!(text.starts_with("//!"), "{}: the first line says what the file is for", shown(&path));
@@ -185,7 +182,8 @@ fn every_source_file_says_what_it_is_for_and_is_one_room() {
 #[test]
 fn no_test_is_ignored_and_nothing_is_left_unfinished() {
     // Put together here, so that this file does not find itself.
-    let marks = [["#[", "ignore"], ["todo", "!("], ["unimplemented", "!("], ["FIX", "ME"], ["allow(dead", "_code"]].map(|m| m.concat());
+    let marks = [["#[", "ignore"], ["todo", "!("], ["unimplemented", "!("], ["FIX", "ME"], ["allow(dead", "_code"]]
+        .map(|m| m.concat());
     for path in sources() {
         let text = read(&path);
         for mark in &marks {
