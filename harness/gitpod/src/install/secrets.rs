@@ -66,7 +66,7 @@ pub(crate) fn of(
         }
     }
     if let (Some(external), Some(store)) = (&config.container_registry.external, &stores.registry) {
-        let login = docker_config(&external.url, &store.username, store.password.expose());
+        let login = docker_config(cx, &external.url, &store.username, store.password.expose());
         all.push((REGISTRY, vec![(".dockerconfigjson", login)]));
     }
     if let Some(s3) = &stores.s3 {
@@ -121,8 +121,8 @@ fn encryption_keys() -> String {
 }
 
 /// A login as Docker keeps it. The host is what stands before the first slash of the registry's address.
-fn docker_config(url: &str, username: &str, password: &str) -> String {
+fn docker_config(cx: &Cx, url: &str, username: &str, password: &str) -> String {
     let host = url.split('/').next().unwrap_or(url);
-    let auth = STANDARD.encode(format!("{username}:{password}"));
-    json!({ "auths": { host: { "username": username, "password": password, "auth": auth } } }).to_string()
+    let auth = cx.secret("registry login", STANDARD.encode(format!("{username}:{password}")));
+    json!({ "auths": { host: { "username": username, "password": password, "auth": auth.expose() } } }).to_string()
 }
