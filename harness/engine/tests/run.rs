@@ -46,6 +46,7 @@ enum Trouble {
     ReleaseFails,
     ReleaseHangs,
     FindFails,
+    AllHangs,
 }
 
 #[derive(Clone, Default)]
@@ -139,7 +140,7 @@ impl Provider for Cloud {
                     failure: Failure::environment("GSH-HCL-009", "an empty account", "a server is still there"),
                 });
             }
-            Trouble::ReleaseHangs => std::future::pending().await,
+            Trouble::ReleaseHangs | Trouble::AllHangs => std::future::pending().await,
             _ => {}
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -150,8 +151,12 @@ impl Provider for Cloud {
     }
 
     async fn find(&self, _cx: &Cx, run: Option<&RunId>) -> Result<Vec<FoundLease>, Failure> {
-        if self.trouble == Trouble::FindFails {
-            return Err(Failure::environment("GSH-HCL-002", "a listing", "the API does not answer"));
+        match self.trouble {
+            Trouble::FindFails => {
+                return Err(Failure::environment("GSH-HCL-002", "a listing", "the API does not answer"));
+            }
+            Trouble::AllHangs => std::future::pending().await,
+            _ => {}
         }
         let servers = self.account.servers.lock().expect("lock");
         Ok(servers
@@ -282,6 +287,7 @@ catalogue!(
     ReleaseFails,
     ReleaseHangs,
     FindFails,
+    AllHangs,
 );
 
 fn now() -> Timestamp {
@@ -322,15 +328,15 @@ impl Append for Fragile {
     }
 }
 
-/// Signals the stop when the n-th event is recorded.
-struct StopAt {
-    n: u64,
+/// Signals the stop at every event that is asked for.
+struct StopAt<F> {
+    at: F,
     stop: Stop,
 }
 
-impl Observer for StopAt {
+impl<F: Fn(&Event) -> bool + Send> Observer for StopAt<F> {
     fn recorded(&mut self, event: &Event, _: &RunState) {
-        if event.seq == self.n {
+        if (self.at)(event) {
             self.stop.signal();
         }
     }
@@ -345,6 +351,15 @@ struct Seen {
 }
 
 async fn go(trouble: Trouble, breaks_after: usize, stop_at: u64, settings: Settings) -> Seen {
+    signalled(trouble, breaks_after, move |e| e.seq == stop_at, settings).await
+}
+
+async fn signalled(
+    trouble: Trouble,
+    breaks_after: usize,
+    at: impl Fn(&Event) -> bool + Send + 'static,
+    settings: Settings,
+) -> Seen {
     let directory = tempfile::tempdir().expect("temp dir");
     let account = Account::default();
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -361,7 +376,7 @@ async fn go(trouble: Trouble, breaks_after: usize, stop_at: u64, settings: Setti
         now,
         notes: Vec::new(),
     };
-    let observer = StopAt { n: stop_at, stop: stop.clone() };
+    let observer = StopAt { at, stop: stop.clone() };
     let ledger = Fragile { events: Arc::clone(&events), breaks_after };
     let end =
         run(job, ledger, Artifacts::of(directory.path()), vec![Box::new(observer)], stop, Scrubber::default()).await;
@@ -467,11 +482,32 @@ async fn losing_the_ledger_at_any_event_leaves_nothing_and_is_no_success() {
         assert!(seen.end.ledger_lost.is_some(), "lost at {n}");
         assert!(seen.account.names().is_empty(), "lost at {n}: {:?} is left", seen.account.names());
         assert_eq!(seen.events.len(), n);
+        assert_eq!(seen.end.state.unreleased().count(), 0, "lost at {n}");
         let read_back = RunState::replay(&seen.events).expect("a prefix is legal");
         assert_ne!(read_back.exit(), Exit::Pass, "lost at {n}");
         if n < 3 {
             assert_eq!(*seen.account.most.lock().expect("lock"), 0, "nothing is created without a record");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_while_teardown_hangs_ends_the_run_and_tells_what_is_left() {
+    let ready = |e: &Event| matches!(e.kind, EventKind::LeaseReady { .. });
+    let removing = |e: &Event| matches!(e.kind, EventKind::SubjectStarted { subject: Subject::Teardown, .. });
+    for (trouble, told) in [(Trouble::ReleaseHangs, true), (Trouble::AllHangs, false)] {
+        let settings = Settings { max_clusters: 1, ..Settings::default() };
+        let began = tokio::time::Instant::now();
+        let seen = signalled(trouble, usize::MAX, move |e| ready(e) || removing(e), settings).await;
+        let state = &seen.end.state;
+        assert!(began.elapsed() < Duration::from_secs(30), "{trouble:?} took {:?}", began.elapsed());
+        assert_eq!(seen.end.illegal, None, "{trouble:?}");
+        assert!(state.finished.is_some() && state.cells.iter().flat_map(|c| &c.subjects).all(|s| s.is_settled()));
+        assert_eq!(state.unreleased().count(), 1, "{trouble:?}");
+        assert_eq!(state.exit(), Exit::Inconclusive, "{trouble:?}");
+        let left: Vec<String> = state.leftovers().into_iter().map(|r| r.name).collect();
+        assert_eq!(left, if told { seen.account.names() } else { Vec::new() }, "{trouble:?}");
+        assert_eq!(state.inventory.is_some(), told, "{trouble:?}");
     }
 }
 
