@@ -48,13 +48,41 @@ struct Found {
     thing: Thing,
 }
 
+/// What is listed: never everything.
+#[derive(Debug, Clone, Copy)]
+enum Scope<'a> {
+    /// Everything of one lease.
+    Lease(&'a LeaseId),
+    /// Everything of one run, or of any run of ours.
+    Run(Option<&'a RunId>),
+}
+
+impl Scope<'_> {
+    fn selector(self) -> String {
+        match self {
+            Self::Lease(lease) => labels::of_lease(lease),
+            Self::Run(run) => labels::of_run(run),
+        }
+    }
+
+    /// Whether something with these labels belongs to it.
+    fn holds(self, labels: &BTreeMap<String, String>) -> bool {
+        let label = |name: &str| labels.get(name).map(String::as_str);
+        match self {
+            Self::Lease(lease) => label(labels::LEASE) == Some(lease.as_str()),
+            Self::Run(Some(run)) => label(labels::RUN) == Some(run.as_str()) && label(labels::LEASE).is_some(),
+            Self::Run(None) => label(labels::RUN).is_some() && label(labels::LEASE).is_some(),
+        }
+    }
+}
+
 impl HetznerProvider {
     pub(crate) async fn remove(&self, cx: &Cx, lease: &LeaseId) -> Result<Released, ReleaseFailure> {
-        let selector = labels::of_lease(lease);
+        let scope = Scope::Lease(lease);
         let mut removed: Vec<Resource> = Vec::new();
         let mut trouble: Option<ApiError> = None;
         for pass in 0..PASSES {
-            let found = match self.labelled(cx, &selector).await {
+            let found = match self.labelled(cx, scope).await {
                 Ok(found) => found,
                 Err(e) => {
                     let failure = e.failure(format!("a list of what is left of `{lease}`"));
@@ -77,7 +105,14 @@ impl HetznerProvider {
                 }
             }
         }
-        let left = self.labelled(cx, &selector).await.map(|f| f.iter().map(resource).collect()).unwrap_or_default();
+        let left: Vec<Resource> = match self.labelled(cx, scope).await {
+            Ok(left) if left.is_empty() => {
+                self.leases.forget(lease);
+                return Ok(Released { removed });
+            }
+            Ok(left) => left.iter().map(resource).collect(),
+            Err(_unknown) => Vec::new(),
+        };
         let expected = format!("nothing left of `{lease}`");
         let failure = match trouble {
             Some(e) => e.failure(expected),
@@ -109,10 +144,11 @@ impl HetznerProvider {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// Everything with these labels, in the order of removal.
-    async fn labelled(&self, cx: &Cx, selector: &str) -> Result<Vec<Found>, ApiError> {
+    /// Everything of a scope, in the order of removal.
+    async fn labelled(&self, cx: &Cx, scope: Scope<'_>) -> Result<Vec<Found>, ApiError> {
+        let selector = scope.selector();
         let lists = join_all(KINDS.iter().map(|(kind, _)| async {
-            let mut query = vec![("label_selector", selector.to_owned())];
+            let mut query = vec![("label_selector", selector.clone())];
             if *kind == IMAGE {
                 query.push(("type", "snapshot".to_owned()));
             }
@@ -121,18 +157,16 @@ impl HetznerProvider {
         .await;
         let mut found = Vec::new();
         for (rank, list) in lists.into_iter().enumerate() {
-            // Belt and braces: a selector that the API did not understand must not become "everything".
-            let ours = list?.into_iter().filter(|t| t.labels.contains_key(labels::LEASE));
+            // Belt and braces: a selector that the API did not understand must not become "everything", nor another lease.
+            let ours = list?.into_iter().filter(|thing| scope.holds(&thing.labels));
             found.extend(ours.map(|thing| Found { rank, thing }));
         }
         Ok(found)
     }
 
     pub(crate) async fn search(&self, cx: &Cx, run: Option<&RunId>) -> Result<Vec<FoundLease>, Failure> {
-        let found = self
-            .labelled(cx, &labels::of_run(run))
-            .await
-            .map_err(|e| e.failure("a list of everything with our labels"))?;
+        let found =
+            self.labelled(cx, Scope::Run(run)).await.map_err(|e| e.failure("a list of everything with our labels"))?;
         let mut leases: BTreeMap<LeaseId, FoundLease> = BTreeMap::new();
         for found in found {
             let label = |name: &str| found.thing.labels.get(name).map(String::as_str).unwrap_or_default();
@@ -164,5 +198,22 @@ fn resource(found: &Found) -> Resource {
         id: thing.id,
         name: thing.name.clone().unwrap_or_default(),
         cents_per_month: cents,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_a_selector_that_was_not_understood_is_not_believed() {
+        let lease: LeaseId = "g7f3a-c1-a1".parse().expect("a lease id");
+        let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let ours = of(&[(labels::RUN, "r"), (labels::LEASE, "g7f3a-c1-a1")]);
+        let neighbour = of(&[(labels::RUN, "r"), (labels::LEASE, "g7f3a-c2-a1")]);
+        let foreign = of(&[("role", "worker")]);
+        assert!(Scope::Lease(&lease).holds(&ours));
+        assert!(!Scope::Lease(&lease).holds(&neighbour) && !Scope::Lease(&lease).holds(&foreign));
+        assert!(Scope::Run(None).holds(&neighbour) && !Scope::Run(None).holds(&foreign));
     }
 }
