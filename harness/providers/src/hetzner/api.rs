@@ -31,8 +31,8 @@ pub(crate) struct Api {
     sent: AtomicU64,
 }
 
-/// A request.
-#[derive(Debug, Clone)]
+/// A request. No `Debug`: bodies hold user-data, and that holds keys and tokens.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     pub(crate) method: Method,
     /// Path after the version, `/servers`.
@@ -54,7 +54,6 @@ impl<'a> Call<'a> {
 }
 
 /// What came of a call that is not an error.
-#[derive(Debug)]
 pub(crate) enum Outcome {
     /// The answer.
     Answer(Value),
@@ -117,7 +116,11 @@ impl Api {
             let call = Call::get(format!("/{key}"), query, purpose);
             let name = call.name();
             let mut value: Value = self.read(cx, call).await?;
-            let meta: Meta = decode(&name, value.get("meta").cloned().unwrap_or_default()).unwrap_or_default();
+            // Pages that cannot be counted must not look like a short list.
+            let meta: Meta = match value.get_mut("meta").map(Value::take) {
+                None | Some(Value::Null) => Meta::default(),
+                Some(meta) => decode(&name, meta)?,
+            };
             let things = value.get_mut(key).map(Value::take).unwrap_or_default();
             let things: Vec<T> = decode(&name, things)?;
             all.extend(things);
@@ -160,6 +163,10 @@ impl Api {
         loop {
             if cx.stop().is_requested() {
                 return Err(fail(call, Trouble::Stopped));
+            }
+            // Teardown has deadlines around it, and what it still can remove it removes.
+            if call.purpose == Purpose::Work && cx.left().is_zero() {
+                return Err(fail(call, Trouble::OutOfTime { tries, last: last.to_owned() }));
             }
             match self.governor.admit(call.purpose, Instant::now()) {
                 Ok(()) => return Ok(()),

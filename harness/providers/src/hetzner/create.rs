@@ -7,11 +7,11 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::api::{Api, Call, Outcome, decode};
+use super::api::{Api, Call, Outcome, decode, rest};
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
-use super::retry::Effect;
+use super::retry::{self, Effect};
 use super::wire::{Action, Thing};
 
 /// A kind of resource with a name: what wraps many and one of them.
@@ -61,7 +61,11 @@ pub(crate) async fn create<T: DeserializeOwned>(
     };
     let label = format!("POST /{}", kind.many);
     let mut lost = None;
-    for _ in 0..=REPEATS {
+    for n in 0..=REPEATS {
+        // A name stays taken for a moment after its owner was deleted, and what broke down needs one too.
+        if n > 0 && !rest(cx, retry::pause(n)).await {
+            return Err(ApiError { call: label, correlation: None, trouble: Trouble::Stopped });
+        }
         let error = match api.send(cx, &call).await? {
             Outcome::Answer(mut answer) => match decode(&label, answer.get(kind.one).cloned().unwrap_or_default()) {
                 Ok(thing) => return Ok(Created { thing, actions: actions(&mut answer) }),
