@@ -8,8 +8,8 @@ use serde::Serialize;
 /// Most bytes of user-data that Hetzner takes.
 pub const LIMIT: usize = 32_768;
 
-/// The parts of cloud-config that we use.
-#[derive(Debug, Clone, Default, Serialize)]
+/// The parts of cloud-config that we use. No `Debug`: keys and tokens are in its files.
+#[derive(Clone, Default, Serialize)]
 pub struct CloudConfig {
     /// Root logs in, with a key.
     pub disable_root: bool,
@@ -43,8 +43,8 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// A file to write.
-#[derive(Debug, Clone, Serialize)]
+/// A file to write. No `Debug`, for the same reason.
+#[derive(Clone, Serialize)]
 pub struct File {
     /// Where.
     pub path: String,

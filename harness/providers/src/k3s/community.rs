@@ -13,9 +13,10 @@ use gsh_ssh::KeyPair;
 use serde_norway::Value;
 
 use super::cloud_config::checked;
+use super::node::SITE_CA;
 
-/// Values of the placeholders.
-#[derive(Debug, Clone)]
+/// Values of the placeholders. No `Debug`: one is the join secret.
+#[derive(Clone)]
 pub struct Values<'a> {
     /// `server_address`: where to join; empty for the first manager.
     pub server_address: &'a str,
@@ -106,10 +107,9 @@ impl Pins<'_> {
         map.insert("disable_root".into(), false.into());
         push(map, "ssh_authorized_keys", serde_json::json!([self.login]), End::Back);
         if let Some((ca, registry)) = self.trust {
-            let path = "/usr/local/share/ca-certificates/gsh-site.crt";
-            let registries = serde_json::json!({"configs": {registry: {"tls": {"ca_file": path}}}}).to_string();
+            let registries = serde_json::json!({"configs": {registry: {"tls": {"ca_file": SITE_CA}}}}).to_string();
             let files = serde_json::json!([
-                {"path": path, "permissions": "0644", "content": ca},
+                {"path": SITE_CA, "permissions": "0644", "content": ca},
                 // JSON is YAML.
                 {"path": "/etc/rancher/k3s/registries.yaml", "permissions": "0600", "content": registries},
             ]);

@@ -27,7 +27,8 @@ pub const INSTALLING: &str = "installing k3s";
 
 const SCRIPT: &str = "/var/lib/gsh/node.sh";
 const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
-const SITE_CA: &str = "/usr/local/share/ca-certificates/gsh-site.crt";
+/// Where nodes find the site's authority.
+pub(crate) const SITE_CA: &str = "/usr/local/share/ca-certificates/gsh-site.crt";
 const METADATA: &str = "http://169.254.169.254/hetzner/v1/metadata";
 
 /// How a machine comes to its cluster.
@@ -52,8 +53,8 @@ pub enum Join {
     },
 }
 
-/// All that a machine is told.
-#[derive(Debug, Clone)]
+/// All that a machine is told. No `Debug`: it holds the join secrets.
+#[derive(Clone)]
 pub struct NodePlan<'a> {
     /// What it is for.
     pub role: NodeRole,
@@ -83,7 +84,7 @@ pub struct NodePlan<'a> {
     pub login: &'a str,
 }
 
-/// User-data, ready to send.
+/// User-data, ready to send. No `Debug`, for the same reason.
 #[derive(Clone)]
 pub struct UserData {
     /// The text; it holds the join secret and the host key.
