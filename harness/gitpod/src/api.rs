@@ -7,6 +7,8 @@ use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
+use http::StatusCode;
+use kube::client::UpgradeConnectionError;
 use kube::core::Request;
 use kube::core::params::{DeleteParams, GetParams, ListParams, Patch, PatchParams};
 use kube::core::subresource::LogParams;
@@ -162,6 +164,7 @@ impl Api {
 pub(crate) fn code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => Some(status.as_u16()),
         _no_answer => None,
     }
 }
@@ -170,19 +173,22 @@ pub(crate) fn code(error: &kube::Error) -> Option<u16> {
 pub(crate) fn text(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} {}: {}", status.code, status.reason, status.message),
-        other => {
-            let mut text = other.to_string();
-            let mut next = std::error::Error::source(other);
-            while let Some(e) = next {
-                let more = e.to_string();
-                if !text.contains(&more) {
-                    text = format!("{text}: {more}");
-                }
-                next = e.source();
-            }
-            text
-        }
+        other => chain(other),
     }
+}
+
+/// An error with its causes in one line, each said once.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(e) = next {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = e.source();
+    }
+    text
 }
 
 /// Whether the same request may succeed in a moment.
@@ -190,6 +196,11 @@ pub(crate) fn is_transient(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 429 || status.code >= 500,
         kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
+        // The way into a container: a 4xx is an answer about the container, all else is the way.
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
+            *status == StatusCode::TOO_MANY_REQUESTS || !status.is_client_error()
+        }
+        kube::Error::UpgradeConnection(_) => true,
         _ours => false,
     }
 }
@@ -230,6 +241,17 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_way_into_a_container_that_breaks_is_the_environment_and_a_refusal_is_not() {
+        let blame = |status: StatusCode| {
+            let error = kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status));
+            failure(&error, Blame::Product, "GSH-DKR-002", "a command runs").blame
+        };
+        assert_eq!(blame(StatusCode::BAD_GATEWAY), Blame::Environment);
+        assert_eq!(blame(StatusCode::INTERNAL_SERVER_ERROR), Blame::Environment);
+        assert_eq!(blame(StatusCode::NOT_FOUND), Blame::Product);
+    }
 
     #[test]
     fn every_kind_has_the_path_of_its_api_group() {

@@ -8,6 +8,7 @@ use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use http::StatusCode;
 
+use crate::api;
 use crate::http::Front;
 
 /// Waits until `/api/version` is the installer's version. Right after the pods are ready the front may still say sorry, so
@@ -28,7 +29,7 @@ pub(crate) async fn version(cx: &Cx, front: &Front, version: &str, patience: Dur
                 let text: String = reply.text().trim().chars().take(80).collect();
                 Progress::NotYet(format!("{} `{text}`", reply.status))
             }
-            Err(e) => Progress::NotYet(chain(&e)),
+            Err(e) => Progress::NotYet(api::chain(&e)),
         })
     })
     .await;
@@ -48,14 +49,4 @@ pub(crate) async fn dashboard(front: &Front) -> Result<(), Failure> {
         return Err(Failure::product(check, expected, reply.status.to_string()));
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(e) = next {
-        text = format!("{text}: {e}");
-        next = e.source();
-    }
-    text
 }

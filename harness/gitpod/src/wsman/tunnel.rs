@@ -22,8 +22,11 @@ use tokio_rustls::client::TlsStream;
 const SERVER_NAME: &str = "ws-manager";
 /// Port of its pods.
 const PORT: u16 = 8080;
-/// How long ws-manager may take for its half of the handshake; less than what the channel gives the whole connection.
-const HANDSHAKE: Duration = Duration::from_secs(7);
+/// How long ws-manager may take for its half of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long it may take to get through the cluster's API to the pod; with [`HANDSHAKE`] less than the whole connection gets.
+const WAY: Duration = Duration::from_secs(4);
 
 /// A byte stream to ws-manager, before TLS.
 pub(crate) type Stream = Box<dyn Io>;
@@ -115,7 +118,11 @@ pub(crate) fn tls(credentials: &WsmanCredentials) -> Result<TlsConnector, String
 
 /// One connection.
 pub(crate) async fn open(dial: Dial, tls: TlsConnector) -> Result<TlsStream<Stream>, TunnelError> {
-    let stream = dial().await?;
+    // Shorter than a call's own patience: a way that does not open must not look like a ws-manager that says nothing.
+    let stream = match tokio::time::timeout(WAY, dial()).await {
+        Ok(dialled) => dialled?,
+        Err(_late) => return Err(TunnelError::Api(format!("no port-forward within {WAY:?}"))),
+    };
     let name = ServerName::try_from(SERVER_NAME).map_err(|e| TunnelError::Tls(std::io::Error::other(e)))?;
     // The tunnel stands; whoever is silent now is ws-manager, and the channel's own time-out could not tell.
     match tokio::time::timeout(HANDSHAKE, tls.connect(name, stream)).await {

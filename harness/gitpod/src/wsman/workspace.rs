@@ -1,5 +1,6 @@
 //! A workspace that we started: its life as ws-manager reports it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -117,8 +118,10 @@ impl Workspace {
                 let status = self.status(check).await?;
                 let token = status.as_ref().and_then(|s| s.auth.as_ref()).map(|a| a.owner_token.clone());
                 let url = status.as_ref().and_then(|s| s.spec.as_ref()).map(|s| s.url.clone());
-                let owner_token = cx.secret("owner token", token.unwrap_or_default());
-                return Ok(Started { url: url.unwrap_or_default(), owner_token });
+                let (Some(token), Some(url)) = (token.filter(|t| !t.is_empty()), url) else {
+                    return Err(Failure::product(check, expected, "it exists, but its status has no address or token"));
+                };
+                return Ok(Started { url, owner_token: cx.secret("owner token", token) });
             }
             if !error.is_transient() {
                 return Err(error.failure(check, expected));
@@ -224,26 +227,34 @@ impl Workspace {
     /// When it does not end, or its last backup failed.
     pub async fn stop(&self, cx: &Cx, check: &'static str, patience: Duration) -> Result<(), Failure> {
         let what = format!("workspace {} stops", self.id());
-        let asked = std::sync::atomic::AtomicBool::new(false);
-        let asked = &asked;
-        wait::until(cx, &what, patience, || async {
+        let (asked, lost) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (asked, lost) = (&asked, &lost);
+        // What may pass, and whether it is the way to ws-manager that is in trouble: that decides the blame of a time-out.
+        let passing = |e: &WsmanError| {
+            lost.store(e.blame() == Blame::Environment, Ordering::Relaxed);
+            (e.is_transient() || e.kind == ErrorKind::Silent).then(|| Progress::NotYet(e.to_string()))
+        };
+        let passing = &passing;
+        let ended = wait::until(cx, &what, patience, || async {
             // Asking may fail once with a broken tunnel; asking again is harmless.
-            if !asked.load(std::sync::atomic::Ordering::Relaxed) {
+            if !asked.load(Ordering::Relaxed) {
                 match self.wsman.stop(self.instance(), StopWorkspacePolicy::Normally).await {
-                    Ok(()) => asked.store(true, std::sync::atomic::Ordering::Relaxed),
-                    Err(e) if e.is_transient() => return Ok(Progress::NotYet(e.to_string())),
-                    Err(e) => return Err(e.failure(check, &what)),
+                    Ok(()) => asked.store(true, Ordering::Relaxed),
+                    Err(e) => return passing(&e).ok_or_else(|| e.failure(check, &what)),
                 }
             }
             match self.wsman.describe(self.instance()).await {
                 Err(e) if e.kind == ErrorKind::NotFound => Ok(Progress::Ready(())),
-                Err(e) if e.is_transient() => Ok(Progress::NotYet(e.to_string())),
-                Err(e) => Err(e.failure(check, &what)),
-                Ok(answer) => stopped(answer.status.as_ref(), check, &what),
+                Err(e) => passing(&e).ok_or_else(|| e.failure(check, &what)),
+                Ok(answer) => {
+                    lost.store(false, Ordering::Relaxed);
+                    stopped(answer.status.as_ref(), check, &what)
+                }
             }
         })
-        .await
-        .map_err(|e| e.blame(Blame::Product, check))
+        .await;
+        let late = if lost.load(Ordering::Relaxed) { Blame::Environment } else { Blame::Product };
+        ended.map_err(|e| e.blame(late, check))
     }
 }
 
