@@ -9,6 +9,7 @@ use gsh_engine::failure::Failure;
 use gsh_engine::provider::Node;
 use gsh_engine::wait::Progress;
 use gsh_gitpod::wsman::{Workspace, WsManager};
+use gsh_model::axis::Template;
 use gsh_model::outcome::Blame;
 use gsh_model::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
 use k8s_openapi::api::core::v1::{Node as KubeNode, Pod};
@@ -172,7 +173,7 @@ fn pod(name: &str, node: &str, millicores: u64, bench: &Bench) -> Pod {
             }],
         },
     }))
-    .unwrap_or_default()
+    .expect("the fields above are those of a pod")
 }
 
 /// The scheduler says that there is no room.
@@ -221,7 +222,11 @@ async fn node_with(
 /// Nobody helps the new node: its template is what is examined.
 async fn ready(bench: &Bench, node: &Node) -> Result<(), Failure> {
     let what = format!("node {} to be Ready", node.name);
-    node_with(bench, node, "GSH-SCL-004", &what, Blame::Environment, |seen| {
+    let blame = match bench.cell().template {
+        Template::Gsh => Blame::Environment,
+        Template::Community => Blame::Product,
+    };
+    node_with(bench, node, "GSH-SCL-004", &what, blame, |seen| {
         let conditions = seen.status.as_ref().and_then(|s| s.conditions.as_ref());
         let ready = conditions.and_then(|c| c.iter().find(|c| c.type_ == "Ready"));
         match ready {
@@ -242,7 +247,7 @@ async fn labelled(bench: &Bench, node: &Node) -> Result<(), Failure> {
     let what = format!("node {} to have the labels {} and {}", node.name, wanted[0], wanted[1]);
     node_with(bench, node, "GSH-SCL-005", &what, Blame::Product, |seen| {
         let labels = seen.metadata.labels.clone().unwrap_or_default();
-        match wanted.iter().find(|w| !labels.contains_key(*w)) {
+        match wanted.iter().find(|w| labels.get(*w).is_none_or(|value| value != "true")) {
             Some(missing) => Err(format!("{missing} is missing")),
             None => Ok(()),
         }
@@ -260,5 +265,9 @@ async fn on(name: &str, node: &Node) -> Result<(), Failure> {
 
 async fn commands(bench: &Bench, workspace: &Workspace) -> Result<(), Failure> {
     let done = run_in(bench, workspace, "GSH-SCL-008", "id -u").await?;
-    succeeded(&done, "GSH-SCL-008", "`id -u` succeeds")
+    succeeded(&done, "GSH-SCL-008", "`id -u` succeeds")?;
+    match done.stdout.trim() {
+        "33333" => Ok(()),
+        other => Err(Failure::product("GSH-SCL-008", "`id -u` prints `33333`", format!("it printed `{other}`"))),
+    }
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 use gsh_engine::BoxFuture;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::failure::Failure;
+use gsh_engine::provider::Node;
 use gsh_gitpod::http::Front;
 use gsh_gitpod::wsman::{WsManager, workspace_id};
+use gsh_model::axis::Template;
+use gsh_model::outcome::Blame;
 use gsh_model::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
 use gsh_ssh::{Auth, HostKey, KeyPair, SshError, banner, connect, host_key};
 use tokio::time::Instant;
@@ -173,12 +176,19 @@ async fn introduces_itself(gateway: SocketAddr) -> Result<(), Failure> {
 
 /// On every machine port 22 is the gateway's or nobody's.
 async fn machines_left(bench: &Bench) -> Result<(), Failure> {
+    let blame = match bench.cell().template {
+        Template::Gsh => Blame::Harness,
+        Template::Community => Blame::Product,
+    };
+    let expected = |node: &Node| format!("port 22 of {} is the gateway's or nobody's", node.name);
     for node in &bench.cluster().nodes {
         let at = bench.cluster().reach.at(node.public, 22);
         match banner(at, Instant::now() + LOOK).await {
             Ok(ident) if !ident.starts_with(IDENT) => {
-                let expected = format!("port 22 of {} is the gateway's or nobody's", node.name);
-                return Err(Failure::product("GSH-SSH-002", expected, format!("{ident} answers there")));
+                return Err(Failure::new(blame, "GSH-SSH-002", expected(node), format!("{ident} answers there")));
+            }
+            Err(e @ (SshError::NotSsh { .. } | SshError::TimedOut { during: "greeting", .. })) => {
+                return Err(Failure::new(blame, "GSH-SSH-002", expected(node), e.to_string()));
             }
             // Refused, filtered, or the gateway: the machine's own server is not there.
             Ok(_) | Err(_) => {}
@@ -249,8 +259,8 @@ impl Door {
     async fn refuses(&self, user: &str, auth: Auth<'_>, code: &'static str) -> Result<(), Failure> {
         let expected = format!("{} refuses this login", self.gateway);
         match connect(self.gateway, user, &self.key, auth, Instant::now() + LOGIN).await {
-            // Some refusals close the connection at once; both are a no.
-            Err(SshError::AuthRefused { .. } | SshError::ClosedEarly { .. }) => Ok(()),
+            // Some refusals close the connection at once; both are a no. Closing before there was anything to refuse is not.
+            Err(SshError::AuthRefused { .. } | SshError::ClosedEarly { during: "login", .. }) => Ok(()),
             Err(e) => Err(trouble(&e, code, &expected)),
             Ok(session) => {
                 session.close().await;
