@@ -1,9 +1,11 @@
 //! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
 
+mod emulate;
 mod input;
 mod journey;
 mod outside;
 mod program;
 mod secrets;
 mod stopping;
+mod unprivileged;
 mod worlds;

@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 
 use crate::program::Program;
 
-fn present(program: &str, args: &[&str]) -> bool {
+/// Whether a program is there; says so where it is not.
+pub(crate) fn present(program: &str, args: &[&str]) -> bool {
     let there = Command::new(program)
         .args(args)
         .stdout(Stdio::null())
