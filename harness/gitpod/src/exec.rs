@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn judged(stdout: &str) -> Result<Done, Failure> {
-        judge(stdout, "err", "gsh-1", "GSH-DOC-001", "`x` runs")
+        judge(stdout, "err", "gsh-1", "GSH-TST-001", "`x` runs")
     }
 
     #[test]

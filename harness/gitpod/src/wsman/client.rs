@@ -9,9 +9,8 @@ use gsh_engine::installer::{Installation, WsmanCredentials};
 use gsh_engine::provider::Cluster;
 use gsh_wsman::calls::{
     DescribeClusterRequest, DescribeClusterResponse, DescribeWorkspaceRequest, DescribeWorkspaceResponse,
-    GetWorkspacesRequest, GetWorkspacesResponse, MarkActiveRequest, MarkActiveResponse, MetadataFilter,
-    SetTimeoutRequest, SetTimeoutResponse, StartWorkspaceRequest, StartWorkspaceResponse, StopWorkspaceRequest,
-    StopWorkspaceResponse, SubscribeRequest, SubscribeResponse, UpdateSshKeyRequest, UpdateSshKeyResponse,
+    MetadataFilter, StartWorkspaceRequest, StartWorkspaceResponse, StopWorkspaceRequest, StopWorkspaceResponse,
+    SubscribeRequest, SubscribeResponse,
 };
 use gsh_wsman::rpc;
 use gsh_wsman::words::StopWorkspacePolicy;
@@ -94,42 +93,6 @@ impl WsManager {
     pub async fn describe(&self, instance: &str) -> Result<DescribeWorkspaceResponse, WsmanError> {
         let request = DescribeWorkspaceRequest { id: instance.to_owned() };
         self.unary(rpc::DESCRIBE_WORKSPACE, request, PATIENCE).await
-    }
-
-    /// The workspaces that match.
-    ///
-    /// # Errors
-    /// What ws-manager says, or that it says nothing.
-    pub async fn get(&self, filter: MetadataFilter) -> Result<Vec<WorkspaceStatus>, WsmanError> {
-        let request = GetWorkspacesRequest { must_match: Some(filter) };
-        self.unary(rpc::GET_WORKSPACES, request, PATIENCE).await.map(|r: GetWorkspacesResponse| r.status)
-    }
-
-    /// Tells that a workspace is in use.
-    ///
-    /// # Errors
-    /// What ws-manager says, or that it says nothing.
-    pub async fn mark_active(&self, instance: &str) -> Result<(), WsmanError> {
-        let request = MarkActiveRequest { id: instance.to_owned(), closed: false, ignore_if_active: false };
-        self.unary(rpc::MARK_ACTIVE, request, PATIENCE).await.map(|_: MarkActiveResponse| ())
-    }
-
-    /// Sets the time-out of a workspace, a Go duration such as `30m`.
-    ///
-    /// # Errors
-    /// What ws-manager says, or that it says nothing.
-    pub async fn set_timeout(&self, instance: &str, duration: &str) -> Result<(), WsmanError> {
-        let request = SetTimeoutRequest { id: instance.to_owned(), duration: duration.to_owned() };
-        self.unary(rpc::SET_TIMEOUT, request, PATIENCE).await.map(|_: SetTimeoutResponse| ())
-    }
-
-    /// Replaces the public keys that the SSH gateway accepts, given as lines of `authorized_keys`.
-    ///
-    /// # Errors
-    /// What ws-manager says, or that it says nothing.
-    pub async fn update_ssh_keys(&self, instance: &str, keys: Vec<String>) -> Result<(), WsmanError> {
-        let request = UpdateSshKeyRequest { id: instance.to_owned(), keys };
-        self.unary(rpc::UPDATE_SSH_KEY, request, PATIENCE).await.map(|_: UpdateSshKeyResponse| ())
     }
 
     /// The workspace classes on offer; the cheapest sign of life.

@@ -7,13 +7,13 @@ use gsh_model::lease::LeaseId;
 use gsh_wsman::calls::{MetadataFilter, StartWorkspaceRequest};
 use gsh_wsman::content::{FromBackupInitializer, Initializer, WorkspaceInitializer};
 use gsh_wsman::words::{AdmissionLevel, WorkspaceType};
-use gsh_wsman::workspace::{EnvironmentVariable, GitSpec, IdeImage, StartWorkspaceSpec, WorkspaceMetadata};
+use gsh_wsman::workspace::{GitSpec, IdeImage, StartWorkspaceSpec, WorkspaceMetadata};
 
 use super::ids;
 
 /// Owner of workspaces that we start: a user that Gitpod's migrations always make.
-pub const OWNER: &str = "builtin-user-workspace-probe-0000000";
-/// Annotation with the lease that a workspace was started on; clean-up lists by it.
+pub(crate) const OWNER: &str = "builtin-user-workspace-probe-0000000";
+/// Annotation with the lease that a workspace was started on: whoever finds it knows whose it is.
 pub(crate) const LEASE_ANNOTATION: &str = "gsh-lease";
 /// Annotation with the part of the run's id that all its leases share.
 pub(crate) const RUN_ANNOTATION: &str = "gsh-run";
@@ -63,40 +63,11 @@ impl Launch {
         next
     }
 
-    /// With another image.
-    #[must_use]
-    pub fn image(mut self, image: impl Into<String>) -> Self {
-        self.spec.workspace_image = image.into();
-        self
-    }
-
     /// With public keys that the SSH gateway accepts, as lines of `authorized_keys`.
     #[must_use]
     pub fn ssh_keys(mut self, keys: Vec<String>) -> Self {
         self.spec.ssh_public_keys = keys;
         self
-    }
-
-    /// With an environment variable.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        let variable = EnvironmentVariable { name: name.to_owned(), value: value.to_owned(), secret: None };
-        self.spec.envvars.push(variable);
-        self
-    }
-
-    /// With an annotation, to find it by.
-    #[must_use]
-    pub fn annotation(mut self, key: &str, value: &str) -> Self {
-        self.annotations.insert(key.to_owned(), value.to_owned());
-        self
-    }
-
-    /// What finds every workspace that was started on a lease.
-    #[must_use]
-    pub fn on_lease(lease: &LeaseId) -> MetadataFilter {
-        let annotations = [(LEASE_ANNOTATION.to_owned(), lease.as_str().to_owned())].into();
-        MetadataFilter { annotations, ..MetadataFilter::default() }
     }
 
     /// What finds this one.

@@ -16,5 +16,5 @@ mod server_tests;
 pub use client::{Statuses, WsManager};
 pub use error::{ErrorKind, WsmanError};
 pub use ids::workspace_id;
-pub use launch::{Launch, OWNER};
+pub use launch::Launch;
 pub use workspace::{Running, Started, Workspace};

@@ -232,7 +232,7 @@ async fn a_workspace_runs_although_its_subscription_says_nothing() {
     let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));
     let server = server("ws-manager", &rustls::version::TLS12, with_status(WorkspacePhase::Running, "")).await;
     let workspace = Workspace::new(&server.client, launch());
-    let running = workspace.run(&cx, "GSH-WSS-001", Duration::from_secs(60)).await.expect("it runs");
+    let running = workspace.run(&cx, "GSH-TST-001", Duration::from_secs(60)).await.expect("it runs");
     assert_eq!(running.started.owner_token.expose(), "token-of-the-owner");
     assert!(!cx.scrubber().scrub("a token-of-the-owner").contains("token-of-the-owner"));
 }
@@ -243,7 +243,7 @@ async fn a_workspace_that_failed_is_told_with_its_own_words() {
     let failed = "cannot pull image: not found";
     let server = server("ws-manager", &rustls::version::TLS12, with_status(WorkspacePhase::Creating, failed)).await;
     let workspace = Workspace::new(&server.client, launch());
-    let failure = workspace.run(&cx, "GSH-WSS-001", Duration::from_secs(60)).await.expect_err("it failed");
+    let failure = workspace.run(&cx, "GSH-TST-001", Duration::from_secs(60)).await.expect_err("it failed");
     assert_eq!((failure.blame, failure.finding.observed.as_str()), (Blame::Product, failed));
 }
 
@@ -252,7 +252,7 @@ async fn a_workspace_is_stopped_when_its_phase_says_so() {
     let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));
     let server = server("ws-manager", &rustls::version::TLS12, with_status(WorkspacePhase::Stopped, "")).await;
     let workspace = Workspace::new(&server.client, launch());
-    workspace.stop(&cx, "GSH-WSS-002", Duration::from_secs(60)).await.expect("it stops");
+    workspace.stop(&cx, "GSH-TST-002", Duration::from_secs(60)).await.expect("it stops");
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn a_ws_manager_that_says_nothing_keeps_nobody_from_stopping() {
     let workspace = Workspace::new(&server.client, launch());
     let stop = Stop::new();
     let cx = Cx::unrecorded(stop.clone(), Duration::from_secs(600));
-    let wait = workspace.run(&cx, "GSH-WSS-001", Duration::from_secs(600));
+    let wait = workspace.run(&cx, "GSH-TST-001", Duration::from_secs(600));
     let asked = async {
         for _ in 0..3 {
             first.recv().await.expect("a call");

@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn watcher() -> Watcher<'static> {
-        Watcher::new("amber-lynx-1", "GSH-WSS-001", WorkspacePhase::Running, "it is RUNNING")
+        Watcher::new("amber-lynx-1", "GSH-TST-001", WorkspacePhase::Running, "it is RUNNING")
     }
 
     fn error(kind: ErrorKind) -> WsmanError {

@@ -149,7 +149,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When it failed, stopped early, disappeared, or time is over; with the last thing seen.
-    pub async fn until_phase(
+    async fn until_phase(
         &self,
         cx: &Cx,
         check: &'static str,
@@ -213,7 +213,7 @@ impl Workspace {
     ///
     /// # Errors
     /// What ws-manager says, or that it says nothing.
-    pub async fn status(&self, check: &'static str) -> Result<Option<WorkspaceStatus>, Failure> {
+    async fn status(&self, check: &'static str) -> Result<Option<WorkspaceStatus>, Failure> {
         match self.wsman.describe(self.instance()).await {
             Ok(answer) => Ok(answer.status),
             Err(e) if e.kind == ErrorKind::NotFound => Ok(None),
