@@ -95,23 +95,6 @@ fn methods(offers: &[String]) -> String {
     if offers.is_empty() { "no other method".to_owned() } else { offers.join(", ") }
 }
 
-impl SshError {
-    /// Whether a machine that is still booting can look like this, so that asking again later makes sense.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Refused { .. }
-            | Self::Unreachable { .. }
-            | Self::TimedOut { .. }
-            | Self::NotSsh { .. }
-            | Self::AuthRefused { .. }
-            | Self::ClosedAfterAuth { .. }
-            | Self::ClosedEarly { .. } => true,
-            Self::HostKeyMismatch { .. } | Self::BadKey { .. } | Self::Protocol { .. } => false,
-        }
-    }
-}
-
 /// Translates what the library says where no closer meaning is known.
 pub(crate) fn translate(target: SocketAddr, during: &'static str, error: russh::Error) -> SshError {
     match error {

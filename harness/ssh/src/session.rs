@@ -140,12 +140,6 @@ pub async fn connect(
 }
 
 impl Session {
-    /// Whether the connection has ended.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.handle.is_closed()
-    }
-
     /// Runs one command in the user's shell, feeds it, and collects what it says until it ends.
     ///
     /// # Errors
