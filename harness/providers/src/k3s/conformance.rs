@@ -8,6 +8,7 @@ use gsh_engine::failure::Failure;
 use gsh_engine::reach::Reach;
 use gsh_model::axis::{Shift, Template};
 use gsh_model::outcome::{Blame, SkipReason};
+use gsh_ssh::SshError;
 use k8s_openapi::api::core::v1::Node;
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ use super::node::SENTINEL;
 use super::report::{Sections, section};
 
 /// Mounts shiftfs twice, as ws-daemon does, writes through it and reads back: a module that loads may still fail with
-/// EOVERFLOW (`k3s-nodes` 2.5).
+/// EOVERFLOW, as on Ubuntu's kernels from 5.15.0-48 on (Launchpad bug 1990849).
 const SHIFTFS_WORKS: &str = "d=$(mktemp -d) && mkdir \"$d/a\" \"$d/b\" && mount -t shiftfs -o mark \"$d/a\" \"$d/a\" \
     && mount -t shiftfs \"$d/a\" \"$d/b\" && echo works > \"$d/b/f\" && cat \"$d/b/f\" && umount \"$d/b\" && umount \"$d/a\"";
 
@@ -25,6 +26,7 @@ const SHIFTFS_WORKS: &str = "d=$(mktemp -d) && mkdir \"$d/a\" \"$d/b\" && mount 
 struct Facts<'a> {
     name: &'a str,
     address: IpAddr,
+    port: u16,
     digest: Option<&'a str>,
     says: Sections,
 }
@@ -46,7 +48,7 @@ pub async fn examine(
         Template::Gsh => blame,
         Template::Community => Blame::Product,
     };
-    let looks = machines.iter().map(|machine| facts(reach, machine, shift));
+    let looks = machines.iter().map(|machine| facts(cx, reach, machine, shift));
     let facts: Result<Vec<Facts<'_>>, Failure> = futures::future::join_all(looks).await.into_iter().collect();
     let reached = facts.as_ref().map(|_| ()).map_err(Clone::clone);
     let mut results = vec![
@@ -57,8 +59,13 @@ pub async fn examine(
 
     if reach.is_direct(22) {
         let free = on_all(ours(Blame::Environment), "GSH-NODE-021", "no sshd on port 22", &facts, |f| {
-            let bad = f.says.get("listeners").lines().find(|l| l.contains(":22 "));
-            bad.map(|line| format!("it listens: {}", line.trim()))
+            let listens = |port: u16| f.says.get("listeners").lines().find(|l| l.contains(&format!(":{port} ")));
+            match (listens(22), listens(f.port)) {
+                (Some(line), _) => Some(format!("it listens: {}", line.trim())),
+                // We came in by that port: a list without it is no list of listeners.
+                (None, None) => Some("its listeners cannot be seen".to_owned()),
+                (None, Some(_)) => None,
+            }
         });
         let outside = nobody_on_22(reach, &facts, ours(Blame::Environment));
         let both = async {
@@ -117,7 +124,7 @@ pub async fn examine(
     results.into_iter().collect()
 }
 
-async fn facts<'a>(reach: &Reach, machine: &'a Machine<'_>, shift: Shift) -> Result<Facts<'a>, Failure> {
+async fn facts<'a>(cx: &Cx, reach: &Reach, machine: &'a Machine<'_>, shift: Shift) -> Result<Facts<'a>, Failure> {
     let mut commands = vec![
         ("kernel", "uname -r".to_owned()),
         ("filesystems", "cat /proc/filesystems".to_owned()),
@@ -133,12 +140,25 @@ async fn facts<'a>(reach: &Reach, machine: &'a Machine<'_>, shift: Shift) -> Res
     let failed = |e: &gsh_ssh::SshError| {
         Failure::environment("GSH-NODE-020", format!("`{}` to answer", machine.name), e.to_string()).because(e)
     };
-    let session = enter(reach, machine.login, machine.login.port).await.map_err(|e| failed(&e))?;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let output = session.exec(&section(&commands), b"", deadline).await.map_err(|e| failed(&e))?;
-    session.close().await;
+    let look = async {
+        let session = enter(reach, machine.login, machine.login.port).await.map_err(|e| failed(&e))?;
+        let deadline = cx.deadline().min(Instant::now() + Duration::from_secs(30));
+        let output = session.exec(&section(&commands), b"", deadline).await.map_err(|e| failed(&e))?;
+        session.close().await;
+        Ok(output)
+    };
+    let output = tokio::select! {
+        output = look => output?,
+        () = cx.stopped() => return Err(Failure::stopped(format!("a look at `{}`", machine.name))),
+    };
     let says = Sections::parse(&output.text());
-    Ok(Facts { name: machine.name, address: machine.login.address, digest: machine.digest, says })
+    Ok(Facts {
+        name: machine.name,
+        address: machine.login.address,
+        port: machine.login.port,
+        digest: machine.digest,
+        says,
+    })
 }
 
 fn on_all(
@@ -159,10 +179,15 @@ async fn nobody_on_22(reach: &Reach, facts: &[Facts<'_>], blame: Blame) -> Resul
     let mut bad = Vec::new();
     for fact in facts {
         let deadline = Instant::now() + Duration::from_secs(3);
-        if let Ok(banner) = gsh_ssh::banner(reach.at(fact.address, 22), deadline).await
-            && banner.contains("OpenSSH")
-        {
-            bad.push(format!("{}: {banner}", fact.name));
+        match gsh_ssh::banner(reach.at(fact.address, 22), deadline).await {
+            Ok(banner) => bad.push(format!("{}: {banner}", fact.name)),
+            // Refused or filtered: Gitpod is not installed yet, so nobody may answer.
+            Err(
+                SshError::Refused { .. }
+                | SshError::Unreachable { .. }
+                | SshError::TimedOut { during: "connecting", .. },
+            ) => {}
+            Err(e) => bad.push(format!("{}: {e}", fact.name)),
         }
     }
     if bad.is_empty() {
