@@ -15,6 +15,7 @@ use gsh_engine::secret::Secret;
 use gsh_engine::stop::Stop;
 use gsh_model::axis::Cell;
 use gsh_model::lease::{LeaseId, RunId};
+use gsh_model::outcome::Blame;
 use gsh_providers::k3s::ready;
 use gsh_providers::{HetznerConfig, HetznerProvider};
 use gsh_world::World;
@@ -89,7 +90,7 @@ async fn a_grown_node_joins_from_its_user_data_alone() {
     let cluster = account.provider.acquire(&account.cx, &request).await.unwrap();
     let node = account.provider.grow(&account.cx, &request.lease).await.unwrap();
     assert_eq!((node.name.as_str(), node.role), (&*format!("{}-node-2", request.lease), NodeRole::Worker));
-    ready::nodes(&account.cx, &cluster.kube, &[&node.name], Duration::from_secs(20)).await.unwrap();
+    ready::nodes(&account.cx, &cluster.kube, &[&node.name], Duration::from_secs(20), Blame::Environment).await.unwrap();
     account.provider.release(&account.cx, &request.lease).await.unwrap();
     assert!(account.provider.grow(&account.cx, &request.lease).await.is_err(), "a released lease cannot grow");
     drop((cluster, account.provider));
@@ -105,7 +106,7 @@ async fn two_leases_of_one_account_do_not_meet() {
     let (first, second) = (first.unwrap(), second.unwrap());
     account.provider.release(&account.cx, &one.lease).await.unwrap();
     let names: Vec<&str> = second.nodes.iter().map(|n| n.name.as_str()).collect();
-    ready::nodes(&account.cx, &second.kube, &names, Duration::from_secs(5)).await.unwrap();
+    ready::nodes(&account.cx, &second.kube, &names, Duration::from_secs(5), Blame::Environment).await.unwrap();
     account.provider.release(&account.cx, &two.lease).await.unwrap();
     let left: Vec<_> = account.cloud.inventory().items.into_iter().filter(|i| !i.stock).collect();
     assert!(left.is_empty(), "{left:?}");

@@ -14,7 +14,6 @@ use gsh_engine::provider::{Cluster, LeaseRequest, Login, Node};
 use gsh_model::axis::{Os, Template};
 use gsh_model::outcome::Blame;
 use gsh_ssh::KeyPair;
-use rand::Rng;
 use serde_json::Value;
 
 use super::actions::finished;
@@ -145,8 +144,8 @@ impl HetznerProvider {
             request: request.clone(),
             login,
             login_key,
-            server_token: cx.secret("k3s-server-token", random(32)),
-            agent_token: cx.secret("k3s-agent-token", random(32)),
+            server_token: cx.secret("k3s-server-token", stores::random(32)),
+            agent_token: cx.secret("k3s-agent-token", stores::random(32)),
             image,
             ssh_key,
             network,
@@ -319,13 +318,13 @@ impl HetznerProvider {
         let client = kubeconfig::client(&config).await?;
         ready::api(cx, &client, patience).await?;
         let names: Vec<&str> = made.iter().map(|m| m.ordered.name.as_str()).collect();
-        let nodes = ready::nodes(cx, &client, &names, patience).await?;
-        ready::add_ons(cx, &client, patience).await?;
         let template = base.request.cell.template;
-        let ours = match template {
-            Template::Gsh => Blame::Harness,
-            Template::Community => Blame::Product,
+        let (ours, late) = match template {
+            Template::Gsh => (Blame::Harness, Blame::Environment),
+            Template::Community => (Blame::Product, Blame::Product),
         };
+        let nodes = ready::nodes(cx, &client, &names, patience, late).await?;
+        ready::add_ons(cx, &client, patience).await?;
         cx.check("GSH-K3S-005", "Traefik does not take the site's ports", ready::no_traefik(&client, ours)).await?;
         let machines: Vec<Machine<'_>> = made.iter().filter_map(|m| machine(m, template, true)).collect();
         let labelled: Vec<&str> = shape.members().filter(|m| m.carries_workloads()).map(|m| m.name.as_str()).collect();
@@ -348,8 +347,4 @@ fn address(node: &Node) -> Result<String, Failure> {
     node.private
         .map(|ip| ip.to_string())
         .ok_or_else(|| Failure::environment("GSH-CLOUD-015", format!("a private address of `{}`", node.name), "none"))
-}
-
-fn random(length: usize) -> String {
-    rand::rng().sample_iter(rand::distr::Alphanumeric).take(length).map(char::from).collect()
 }

@@ -14,7 +14,7 @@ pub(crate) const NETWORK_RANGE: &str = "10.2.0.0/16";
 pub(crate) const SUBNET_RANGE: &str = "10.2.0.0/24";
 
 /// Port of the machines' own SSH server, after it left 22 to Gitpod's gateway.
-pub(crate) const SSH_PORT: u16 = 2244;
+pub(crate) const SSH_PORT: u16 = crate::k3s::sshd::PORT;
 /// Port of the Kubernetes API.
 pub(crate) const API_PORT: u16 = 6443;
 
@@ -151,7 +151,7 @@ pub(crate) fn server(order: &Order<'_>, candidate: &Candidate) -> Value {
     value(request)
 }
 
-/// Ids stay below 2^53 (`hetzner-api` 1.1), so they fit the library's signed numbers.
+/// Ids stay below 2^53 (Hetzner's API reference), so they fit the library's signed numbers.
 fn id(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }

@@ -214,7 +214,7 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
             if failure.blame == Blame::Harness && failure.finding.causes.iter().any(|c| c.contains(DISK_FULL)) {
                 failure.blame = Blame::Environment;
             }
-            return Err(failure);
+            return Err(outside(failure));
         }
         CloudInit::Disabled => {
             let observed = "cloud-init is disabled";
@@ -259,7 +259,10 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
                 | T::Unknown => Blame::Environment,
             };
             let observed = format!("its unit is {state}: {}", trouble.says());
-            let failure = machine.failure(ours, trouble.code(), "k3s to become active", observed);
+            let mut failure = machine.failure(ours, trouble.code(), "k3s to become active", observed);
+            if trouble.is_outside() {
+                failure.blame = Blame::Environment;
+            }
             Err(failure.cause(format!("journal: {line}")))
         }
         other => {
@@ -267,6 +270,22 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
             Ok(Progress::NotYet(format!("the unit of k3s is {}", if other.is_empty() { "not there" } else { other })))
         }
     }
+}
+
+/// Mirrors and name servers that do not answer are the environment's, whoever wrote the template.
+fn outside(mut failure: Failure) -> Failure {
+    const WORDS: [&str; 5] = [
+        "Temporary failure resolving",
+        "Could not resolve",
+        "Failed to fetch",
+        "Connection timed out",
+        "Network is unreachable",
+    ];
+    let tells = |text: &String| WORDS.iter().any(|word| text.contains(word));
+    if tells(&failure.finding.observed) || failure.finding.causes.iter().any(tells) {
+        failure.blame = Blame::Environment;
+    }
+    failure
 }
 
 async fn with_output(session: &Session, failure: Failure) -> Failure {
@@ -299,4 +318,17 @@ pub async fn enter(reach: &Reach, login: &Login, port: u16) -> Result<Session, S
     let pinned: HostKey = login.host_key.parse()?;
     let target = reach.at(login.address, port);
     gsh_ssh::connect(target, &login.user, &pinned, Auth::Key(login.key.expose()), Instant::now() + LOOK).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_that_does_not_answer_is_not_the_products_fault() {
+        let failure = Failure::product("GSH-NODE-005", "cloud-init without errors", "cloud-init failed: runcmd");
+        assert_eq!(outside(failure.clone()).blame, Blame::Product);
+        let told = failure.cause("cloud-init's output ends with: E: Failed to fetch http://archive.ubuntu.com/x");
+        assert_eq!(outside(told).blame, Blame::Environment);
+    }
 }

@@ -1,4 +1,4 @@
-//! What a line of k3s' journal means (`k3s-nodes` 1.18). Wording drifts between releases, so a line that matches nothing is
+//! What a line of k3s' journal means (the words are those of k3s' and kubelet's sources). Wording drifts between releases, so a line that matches nothing is
 //! *unknown*, never good.
 
 /// What is wrong with a node that has not joined.
@@ -59,6 +59,27 @@ impl JoinTrouble {
             | Self::Cgroup
             | Self::Download
             | Self::Disk => false,
+        }
+    }
+
+    /// Whether it comes from outside the machine, whoever wrote its template.
+    pub(crate) fn is_outside(self) -> bool {
+        match self {
+            Self::Download | Self::Clock => true,
+            Self::ServerNotUp
+            | Self::ServerUnreachable
+            | Self::BadToken
+            | Self::CaMismatch
+            | Self::DuplicateNode
+            | Self::BadUrl
+            | Self::NoInterface
+            | Self::EtcdLearner
+            | Self::EtcdDuplicate
+            | Self::ConfigMismatch
+            | Self::PortInUse
+            | Self::Cgroup
+            | Self::Disk
+            | Self::Unknown => false,
         }
     }
 

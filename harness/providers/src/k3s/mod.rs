@@ -13,7 +13,7 @@ pub mod report;
 pub mod sshd;
 pub mod stores;
 
-/// The labels that Gitpod 2022.11 wants on nodes that carry workloads (`facts`: the five of `validate cluster`).
+/// The labels that Gitpod 2022.11 wants on nodes that carry workloads (the five affinity labels of its installer's `validate cluster`).
 pub const WORKLOAD_LABELS: [&str; 5] = [
     "gitpod.io/workload_meta",
     "gitpod.io/workload_ide",

@@ -1,6 +1,7 @@
 //! Whether the machines are a cluster: the API answers, every node is Ready, the packaged add-ons are available, and
 //! Traefik is not there to take the site's ports.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
@@ -38,11 +39,21 @@ pub async fn api(cx: &Cx, client: &kube::Client, patience: Duration) -> Result<(
 ///
 /// # Errors
 /// When they are not in time; the finding says who is missing and why.
-pub async fn nodes(cx: &Cx, client: &kube::Client, names: &[&str], patience: Duration) -> Result<Vec<Node>, Failure> {
+pub async fn nodes(
+    cx: &Cx,
+    client: &kube::Client,
+    names: &[&str],
+    patience: Duration,
+    late: Blame,
+) -> Result<Vec<Node>, Failure> {
+    let silent = AtomicBool::new(false);
+    let silent = &silent;
     let api: Api<Node> = Api::all(client.clone());
     let what = format!("{} Ready nodes", names.len());
-    wait::until(cx, &what, patience, || async {
-        let listed = match api.list(&ListParams::default()).await {
+    let ended = wait::until(cx, &what, patience, || async {
+        let listed = api.list(&ListParams::default()).await;
+        silent.store(listed.is_err(), Ordering::Relaxed);
+        let listed = match listed {
             Ok(list) => list.items,
             Err(e) => return Ok(Progress::NotYet(chain(&e))),
         };
@@ -63,8 +74,10 @@ pub async fn nodes(cx: &Cx, client: &kube::Client, names: &[&str], patience: Dur
             Progress::NotYet(format!("{} ({})", ours.len(), missing.join(", ")))
         })
     })
-    .await
-    .map_err(|e| e.blame(Blame::Environment, "GSH-K3S-003"))
+    .await;
+    // Nodes that stay away are the template's; an API that falls silent is not.
+    let late = if silent.load(Ordering::Relaxed) { Blame::Environment } else { late };
+    ended.map_err(|e| e.blame(late, "GSH-K3S-003"))
 }
 
 fn not_ready(node: &Node) -> Option<String> {

@@ -6,11 +6,10 @@ use serde_json::Value;
 
 use super::node::{FAILED, SENTINEL, STEP};
 
-/// The look while a machine is being configured: boot id, cloud-init, our own script, k3s.
+/// The look while a machine is being configured: cloud-init, our own script, k3s.
 #[must_use]
 pub fn look() -> String {
     section(&[
-        ("boot", "cat /proc/sys/kernel/random/boot_id"),
         // Before 22.4 there is no JSON; the text says the same in fewer words.
         ("cloud-init", "cloud-init status --format json || cloud-init status"),
         ("result", "cat /run/cloud-init/result.json"),
@@ -85,8 +84,6 @@ pub enum CloudInit {
 /// What a look saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Which boot.
-    pub boot: String,
     /// How far cloud-init is.
     pub cloud_init: CloudInit,
     /// What our script is doing.
@@ -109,7 +106,6 @@ impl Seen {
         let (server, agent) = (sections.get("server"), sections.get("agent"));
         let unit = if matches!(server, "active" | "activating" | "failed" | "deactivating") { server } else { agent };
         Self {
-            boot: sections.get("boot").to_owned(),
             cloud_init: cloud_init(&sections),
             step: sections.get("step").to_owned(),
             failed: sections.get("failed").to_owned(),
@@ -167,7 +163,7 @@ mod tests {
     #[test]
     fn a_configured_node_is_read_whole() {
         let seen = Seen::parse(
-            "== boot\nb1\n== cloud-init\n{\"status\": \"done\", \"errors\": [], \"recoverable_errors\": {\"WARNING\": [\"x\"]}}\n\
+            "== cloud-init\n{\"status\": \"done\", \"errors\": [], \"recoverable_errors\": {\"WARNING\": [\"x\"]}}\n\
              == result\n{\"v1\": {\"datasource\": \"DataSourceHetzner\", \"errors\": []}}\n== finished\nyes\n== step\nstarting k3s\n\
              == failed\n== sentinel\nabc\n== server\ninactive\n== agent\nactive\n== journal\nline\n",
         );

@@ -1,5 +1,5 @@
 //! Moves the machine's own SSH server off port 22, which Gitpod's gateway takes. How depends on the release
-//! (`k3s-nodes` section 4): up to 22.04 sshd listens itself, from 22.10 on systemd listens for it.
+//! (Ubuntu's openssh-server package): up to 22.04 sshd listens itself, from 22.10 on systemd listens for it.
 
 use gsh_model::axis::Os;
 

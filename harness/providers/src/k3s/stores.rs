@@ -145,7 +145,8 @@ impl StorePlan {
     }
 }
 
-fn random(length: usize) -> String {
+/// A word that nobody can guess: letters and digits.
+pub(crate) fn random(length: usize) -> String {
     rand::rng().sample_iter(rand::distr::Alphanumeric).take(length).map(char::from).collect()
 }
 
