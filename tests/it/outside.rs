@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use crate::program::Program;
 
 /// Whether a program is there; says so where it is not.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not checked")]
 pub(crate) fn present(program: &str, args: &[&str]) -> bool {
     let there = Command::new(program)
         .args(args)

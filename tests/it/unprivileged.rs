@@ -15,6 +15,7 @@ const NOBODY: &str = "65534";
 
 /// How to run gsh without privileges: as who we are, or through `setpriv`; `None`, with a line that says why, where it
 /// cannot be done.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not checked")]
 fn unprivileged(program: &Program) -> Option<Command> {
     let first: u32 = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
         .ok()
