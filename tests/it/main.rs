@@ -1,6 +1,7 @@
 //! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
 
 mod emulate;
+mod exhaustive;
 mod input;
 mod journey;
 mod outside;
