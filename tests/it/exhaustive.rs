@@ -299,6 +299,6 @@ fn a_second_sigterm_while_teardown_hangs_prints_the_sweep_that_removes_the_rest(
     let run = lines.iter().find_map(|l| l.strip_prefix("run ")?.split(':').next()).expect("the run is named");
     assert!(lines.iter().any(|l| l.trim_end().ends_with(&format!("gsh sweep --run {run}"))), "{shown}");
     let teardown = ended.outcomes().into_iter().find(|(_, s, _)| s == "teardown").map(|(_, _, o)| o);
-    assert_eq!(teardown.as_deref(), Some("inconclusive environment"), "{shown}");
+    assert!(teardown.is_some_and(|o| o.starts_with("inconclusive")), "{shown}");
     assert_ne!(ended.results()["leftovers"], serde_json::json!([]), "{shown}");
 }
