@@ -3,6 +3,8 @@
 //! `cargo bench --bench nightly` builds the release program and runs it. The figures stand beside what the same machine
 //! needs for one cell alone, because seconds of different machines cannot be compared; ratios can.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

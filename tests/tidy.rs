@@ -167,8 +167,7 @@ fn versions_stand_in_the_workspace_and_nowhere_else() {
 
 #[test]
 fn every_source_file_says_what_it_is_for_and_is_one_room() {
-    let nobodys =
-        ["util", "utils", "helper", "helpers", "common", "misc", "manager", "handler", "processor", "context"];
+    let nobodys = ["util", "utils", "helper", "helpers", "common", "misc", "handler", "processor", "context"];
     for path in sources() {
         let text = read(&path);
         assert!(text.starts_with("//!"), "{}: the first line says what the file is for", shown(&path));

@@ -98,7 +98,7 @@ async fn refuses(bench: &Bench, guest: &Guest) -> Result<(), Failure> {
     match done.code {
         0 => Err(Failure::product(code, "`docker run` of an unknown image fails", "it succeeded")),
         // Docker's own code for "the container was not even made"; any other comes from somewhere else.
-        125 if no_such_image.iter().any(|w| says(&w)) => Ok(()),
+        125 if no_such_image.iter().any(says) => Ok(()),
         125 => Err(Failure::environment(code, "the registry says that there is no such image", done.stderr.trim())),
         other => {
             let observed = format!("exit code {other}: {}", done.stderr.trim());

@@ -19,7 +19,8 @@ fn bad_input_gets_a_clear_error_and_creates_nothing() {
     let broken = write("broken.toml", "[axes\n");
     let unknown_axis = write("axis.toml", "[axes]\nshfit = [\"fuse\"]\n");
     let unknown_value = write("value.toml", "[axes]\nshift = [\"fuze\"]\n");
-    let idle_exclude = write("exclude.toml", "[axes]\nsize = [\"single\"]\n[[exclude]]\nsize = \"small\"\nbecause = \"slow\"\n");
+    let idle_exclude =
+        write("exclude.toml", "[axes]\nsize = [\"single\"]\n[[exclude]]\nsize = \"small\"\nbecause = \"slow\"\n");
     let bad_world = write("world.toml", "[gitpod]\nmigration = \"fail\"\n");
     let missing = program.folder().join("missing.toml").display().to_string();
     let tables: Vec<Vec<&str>> = vec![

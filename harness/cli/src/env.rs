@@ -20,6 +20,7 @@ pub(crate) fn no_color() -> bool {
     text("NO_COLOR").is_some()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }

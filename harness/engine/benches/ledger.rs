@@ -3,6 +3,8 @@
 //! `cargo bench -p gsh-engine --bench ledger`. Most events are checks, which are appended; one in ten is an outcome, which
 //! is synced. The bound is a plain loop that writes and syncs the same bytes in the same rhythm.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::io::Write;
 use std::time::Instant;
 
