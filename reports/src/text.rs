@@ -3,7 +3,7 @@
 /// Removes ANSI escape sequences, normalises line ends, and replaces every character that XML 1.0 forbids by U+FFFD.
 ///
 /// Tabs and line feeds stay. Nothing is dropped silently but escape sequences and carriage returns: a reader sees that
-/// something stood there. (`facts`: junit-report filters nothing; one colour code makes the whole file unreadable.)
+/// something stood there. (junit-report 0.9 filters nothing; one colour code makes the whole file unreadable.)
 #[must_use]
 pub fn sanitise(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());

@@ -302,6 +302,8 @@ async fn release<P: Provider, I: Installer>(
         failure: Failure::environment("GSH-RUN-006", format!("{lease} to be released"), reason.to_owned()),
     };
     let released = tokio::select! {
+        // A provider that has noticed the stop as well knows more about what is left.
+        biased;
         released = job.provider.release(&cx, lease) => released,
         () = cx.stopped() => Err(impatient("the run was told twice to stop")),
         // The provider ends by itself at the deadline and then knows what is left.

@@ -125,7 +125,7 @@ impl AxisName {
 }
 
 impl Os {
-    /// Version of control groups on this image: 1 or 2 (`facts`: Ubuntu 22.04 and later boot with the unified hierarchy).
+    /// Version of control groups on this image: 1 or 2 (Ubuntu 22.04 and later boot with the unified hierarchy).
     #[must_use]
     pub fn cgroup(self) -> u8 {
         match self {
