@@ -214,3 +214,28 @@ fn every_code_has_its_place_in_the_docs() {
     missing.dedup();
     assert!(missing.is_empty(), "not in docs/troubleshooting.md: {}", missing.join(", "));
 }
+
+#[test]
+fn every_scenario_has_a_world_where_it_fails_and_one_where_it_is_inconclusive() {
+    let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in fs::read_dir(root().join("fixtures/worlds")).expect("the worlds").flatten() {
+        let world: Table = read(&entry.path()).parse().unwrap_or_else(|e| panic!("{}: {e}", entry.path().display()));
+        let outcomes = world.get("expect").and_then(|e| e.get("outcomes")).and_then(Value::as_table);
+        for (subject, outcome) in outcomes.into_iter().flatten() {
+            expected.entry(subject.clone()).or_default().push(outcome.as_str().unwrap_or_default().to_owned());
+        }
+    }
+    let mut scenarios = 0;
+    for path in sources().iter().filter(|p| shown(p).starts_with("scenarios/src")) {
+        let text = read(path);
+        let Some((_, rest)) = text.split_once("ScenarioId::of(\"") else { continue };
+        let name = rest.split('"').next().unwrap_or_default();
+        scenarios += 1;
+        let outcomes = expected.get(name).cloned().unwrap_or_default();
+        for wanted in ["failed", "inconclusive"] {
+            let seen = outcomes.iter().any(|o| o.starts_with(wanted));
+            assert!(seen, "no world in fixtures/worlds expects `{name}` to be {wanted}");
+        }
+    }
+    assert!(scenarios >= 4, "the walk must find the scenarios");
+}

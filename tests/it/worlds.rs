@@ -123,6 +123,7 @@ worlds!(
     template_label_workload_services,
     two_clusters_at_once,
     workspace_ends_by_itself,
+    workspace_image_rate_limited,
     workspace_stuck_initializing,
     ws_manager_silent,
     ws_manager_wrong_certificate,
