@@ -21,7 +21,7 @@ fn no_secret_reaches_a_file_or_the_terminal() {
     let program = Program::new();
     let canaries = program.folder().join("canaries");
     // A run with a failure keeps the most evidence: pods, logs, events.
-    let world = format!("secrets-to = {canaries:?}\n[gitpod]\ndocker-broken = true\n");
+    let world = format!("secrets-to = {canaries:?}\n[gitpod]\ndocker-broken = true\nworkspace-exit = 3\n");
     let world = program.write("world.toml", &world);
     let matrix = program.matrix(&[("database", &["external"]), ("storage", &["s3"]), ("registry", &["external"])]);
     let output = program
