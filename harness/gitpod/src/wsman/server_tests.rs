@@ -276,3 +276,44 @@ async fn a_ws_manager_that_says_nothing_keeps_nobody_from_stopping() {
     let (end, ()) = tokio::join!(wait, asked);
     assert!(end.expect_err("stopped").stopped);
 }
+
+/// A ws-manager that carries out a start only after it was asked to stop, as one whose caller hung up: it knows nothing at
+/// the first look, then the workspace runs until it is asked again.
+#[tokio::test]
+async fn a_workspace_that_appears_after_the_stop_is_asked_again() {
+    let (starts, stops, looks) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let (heard, mut started) = tokio::sync::mpsc::unbounded_channel();
+    let asked = stops.clone();
+    let serve: Serve = Arc::new(move |path, _| match path {
+        rpc::START_WORKSPACE => {
+            starts.fetch_add(1, Ordering::SeqCst);
+            let _listening = heard.send(());
+            Err((u16::MAX, SILENCE))
+        }
+        rpc::STOP_WORKSPACE => {
+            // The first two come too early; the third one ends it.
+            asked.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![Vec::new()])
+        }
+        rpc::DESCRIBE_WORKSPACE if starts.load(Ordering::SeqCst) == 0 => Err((5, "workspace does not exist")),
+        rpc::DESCRIBE_WORKSPACE => match (looks.fetch_add(1, Ordering::SeqCst), asked.load(Ordering::SeqCst)) {
+            (0, _) => Err((5, "workspace does not exist")),
+            (_, 0..=2) => {
+                let status = WorkspaceStatus { phase: WorkspacePhase::Running.into(), ..WorkspaceStatus::default() };
+                let answer = DescribeWorkspaceResponse { status: Some(status), ..DescribeWorkspaceResponse::default() };
+                Ok(vec![answer.encode_to_vec()])
+            }
+            _ => Err((5, "workspace does not exist")),
+        },
+        _subscription => Err((u16::MAX, SILENCE)),
+    });
+    let server = server("ws-manager", &rustls::version::TLS12, serve).await;
+    let workspace = Workspace::new(&server.client, launch());
+    let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));
+    tokio::select! {
+        end = workspace.start(&cx, "GSH-TST-001") => panic!("a start without an answer ended: {end:?}"),
+        heard = started.recv() => heard.expect("a start"),
+    }
+    workspace.stop(&cx, "GSH-TST-002", Duration::from_secs(60)).await.expect("it stops");
+    assert!(stops.load(Ordering::SeqCst) >= 3, "asked {} times", stops.load(Ordering::SeqCst));
+}

@@ -1,5 +1,6 @@
 //! A workspace that we started: its life as ws-manager reports it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use gsh_engine::secret::Secret;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use gsh_wsman::calls::DescribeWorkspaceResponse;
-use gsh_wsman::words::{StopWorkspacePolicy, WorkspacePhase};
-use gsh_wsman::workspace::WorkspaceStatus;
+use gsh_wsman::words::{StopWorkspacePolicy, WorkspaceConditionBool, WorkspacePhase};
+use gsh_wsman::workspace::{WorkspaceConditions, WorkspaceStatus};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::client::{Statuses, WsManager};
@@ -25,6 +26,9 @@ use crate::install::trouble;
 const START_ATTEMPTS: u32 = 3;
 /// How often is asked although changes are subscribed to: a subscription has no snapshot, and it may break unnoticed.
 const SAFETY_NET: Duration = Duration::from_secs(5);
+/// How long a workspace must be missing before it is taken for gone when nobody waited for the answer to its start: the
+/// request may still be on its way, and ws-manager carries out a start although its caller has hung up.
+const LATE_START: Duration = Duration::from_secs(3);
 
 /// What ws-manager answered to a start.
 #[derive(Debug, Clone)]
@@ -57,13 +61,28 @@ impl Running {
 pub struct Workspace {
     wsman: WsManager,
     launch: Launch,
+    start: Arc<Start>,
+}
+
+/// What is known of the request to start it.
+#[derive(Debug, Default)]
+struct Start {
+    sent: AtomicBool,
+    answered: AtomicBool,
+}
+
+impl Start {
+    /// Whether it may yet be carried out.
+    fn is_open(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) && !self.answered.load(Ordering::Relaxed)
+    }
 }
 
 impl Workspace {
     /// A workspace that is not started yet; its names are decided.
     #[must_use]
     pub fn new(wsman: &WsManager, launch: Launch) -> Self {
-        Self { wsman: wsman.clone(), launch }
+        Self { wsman: wsman.clone(), launch, start: Arc::default() }
     }
 
     /// Instance id, a UUID: names pods and calls.
@@ -104,8 +123,10 @@ impl Workspace {
     async fn ask_to_start(&self, cx: &Cx, check: &'static str, expected: &str) -> Result<Started, Failure> {
         let mut lost = None;
         for _attempt in 0..START_ATTEMPTS {
+            self.start.sent.store(true, Ordering::Relaxed);
             let error = match self.wsman.start(self.launch.request()).await {
                 Ok(answer) => {
+                    self.start.answered.store(true, Ordering::Relaxed);
                     let owner_token = cx.secret("owner token", answer.owner_token);
                     return Ok(Started { url: answer.url, owner_token });
                 }
@@ -221,33 +242,39 @@ impl Workspace {
         }
     }
 
-    /// Stops it and waits until it is gone. That it never existed is fine.
+    /// Stops it and waits until it is gone. That it never existed is fine, unless its start may still be on its way.
     ///
     /// # Errors
     /// When it does not end, or its last backup failed.
     pub async fn stop(&self, cx: &Cx, check: &'static str, patience: Duration) -> Result<(), Failure> {
         let what = format!("workspace {} stops", self.id());
-        let (asked, lost) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (asked, lost) = (&asked, &lost);
+        let (heard, lost) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (heard, lost) = (&heard, &lost);
         // What may pass, and whether it is the way to ws-manager that is in trouble: that decides the blame of a time-out.
         let passing = |e: &WsmanError| {
             lost.store(e.blame() == Blame::Environment, Ordering::Relaxed);
             (e.is_transient() || e.kind == ErrorKind::Silent).then(|| Progress::NotYet(e.to_string()))
         };
         let passing = &passing;
+        let settled = Instant::now() + LATE_START;
         let ended = wait::until(cx, &what, patience, || async {
-            // Asking may fail once with a broken tunnel; asking again is harmless.
-            if !asked.load(Ordering::Relaxed) {
+            // Asking again is harmless, and it must be done: ws-manager says yes for a workspace that it does not know yet.
+            if !heard.load(Ordering::Relaxed) {
                 match self.wsman.stop(self.instance(), StopWorkspacePolicy::Normally).await {
-                    Ok(()) => asked.store(true, Ordering::Relaxed),
+                    Ok(()) => heard.store(true, Ordering::Relaxed),
                     Err(e) => return passing(&e).ok_or_else(|| e.failure(check, &what)),
                 }
             }
             match self.wsman.describe(self.instance()).await {
+                Err(e) if e.kind == ErrorKind::NotFound && self.start.is_open() && Instant::now() < settled => {
+                    heard.store(false, Ordering::Relaxed);
+                    Ok(Progress::NotYet("it is not there, but its start was never answered".to_owned()))
+                }
                 Err(e) if e.kind == ErrorKind::NotFound => Ok(Progress::Ready(())),
                 Err(e) => passing(&e).ok_or_else(|| e.failure(check, &what)),
                 Ok(answer) => {
                     lost.store(false, Ordering::Relaxed);
+                    heard.store(is_ending(answer.status.as_ref()), Ordering::Relaxed);
                     stopped(answer.status.as_ref(), check, &what)
                 }
             }
@@ -256,6 +283,15 @@ impl Workspace {
         let late = if lost.load(Ordering::Relaxed) { Blame::Environment } else { Blame::Product };
         ended.map_err(|e| e.blame(late, check))
     }
+}
+
+/// Whether a workspace knows that it was asked to stop, or is on its way out for a reason of its own.
+fn is_ending(status: Option<&WorkspaceStatus>) -> bool {
+    status.is_some_and(|status| {
+        let asked = status.conditions.as_ref().map(WorkspaceConditions::stopped_by_request);
+        asked == Some(WorkspaceConditionBool::True)
+            || matches!(status.phase(), WorkspacePhase::Stopping | WorkspacePhase::Stopped)
+    })
 }
 
 type Question<'a> = BoxFuture<'a, Result<DescribeWorkspaceResponse, WsmanError>>;
