@@ -70,6 +70,7 @@ fn trouble(outcome: &Outcome) -> Option<Trouble> {
             Why::Harness => ("error", "harness".to_owned(), finding),
             Why::Stopped => ("error", "stopped".to_owned(), finding),
             Why::NeverRan => ("error", "never-ran".to_owned(), finding),
+            Why::ShardMissing => ("error", "shard-missing".to_owned(), finding),
             Why::BlockedBy(by) => {
                 return Some(Trouble {
                     element: "skipped",

@@ -28,6 +28,7 @@ fn run(text: &str) -> RunState {
         id: cell.id(),
         why: "test".to_owned(),
         servers: 2,
+        expected_s: None,
         scenarios: names
             .map(|n| PlannedScenario {
                 scenario: ScenarioId::of(n),
@@ -53,6 +54,7 @@ fn run(text: &str) -> RunState {
             })
             .to_vec(),
         left_out: Vec::new(),
+        ..Plan::default()
     };
     let scenario = |n: &'static str| Subject::Scenario(ScenarioId::of(n));
     let mut kinds = vec![
@@ -62,6 +64,7 @@ fn run(text: &str) -> RunState {
             version: "0.1.0".to_owned(),
             evidence: Evidence::Emulated,
             provider: "embedded".to_owned(),
+            inputs: std::collections::BTreeMap::new(),
         },
         EventKind::RunPlanned { plan: Box::new(plan) },
         EventKind::Noted { cell: None, subject: None, text: text.to_owned() },

@@ -46,7 +46,8 @@ fn one_cell() -> Plan {
     let catalogue: Vec<_> = gsh_scenarios::CATALOGUE.iter().map(|s| (s.spec)()).collect();
     let offers = [Need::GrowableCluster, Need::Writable, Need::SshGateway];
     let scenarios = vec!["workspace-start".to_owned()];
-    plan(&matrix, &catalogue, &offers, &Selection { cover: Cover::Full, select: None, scenarios }).expect("a plan")
+    plan(&matrix, &catalogue, &offers, &Selection { cover: Cover::Full, scenarios, ..Selection::default() })
+        .expect("a plan")
 }
 
 /// A ledger in memory, which breaks after some events.
@@ -119,6 +120,7 @@ async fn go(world: &Embedded, n: usize, ledger: Fragile, stop: Stop, observer: B
         // Leases are named after the last part, so each run has leases of its own in the one account.
         run: format!("r20261123-{n}-{n:06x}").parse().expect("a run id"),
         version: "0.1.0".to_owned(),
+        inputs: std::collections::BTreeMap::new(),
         evidence: Evidence::Emulated,
         settings: Settings::default(),
         now: jiff::Timestamp::now,

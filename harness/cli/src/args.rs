@@ -178,9 +178,9 @@ pub(crate) struct Account {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// Run directory.
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    /// Run directory; of several, which must be shards of one plan, one merged report is made.
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
     /// Format.
     #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
     pub(crate) format: ReportFormat,

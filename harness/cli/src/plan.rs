@@ -36,8 +36,12 @@ pub(crate) fn plan(args: &args::Plan) -> Result<Exit, CliError> {
 pub(crate) fn make(selected: &Selected, offers: &[Need]) -> Result<(Matrix, Plan), CliError> {
     let matrix = read(&selected.matrix)?;
     let catalogue: Vec<ScenarioSpec> = gsh_scenarios::CATALOGUE.iter().map(|s| (s.spec)()).collect();
-    let selection =
-        Selection { cover: selected.cover, select: selected.select.clone(), scenarios: selected.scenario.clone() };
+    let selection = Selection {
+        cover: selected.cover,
+        select: selected.select.clone(),
+        scenarios: selected.scenario.clone(),
+        ..Selection::default()
+    };
     let plan = decide(&matrix, &catalogue, offers, &selection).map_err(|e| {
         CliError::usage(format!("cannot plan from `{}`", selected.matrix.display()))
             .because(&e)

@@ -1,10 +1,11 @@
 //! `gsh report`: renders a recorded run, from its ledger and nothing else.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gsh_engine::ledger;
 use gsh_model::exit::Exit;
+use gsh_model::merge::merge;
 use gsh_model::run::RunState;
 use gsh_reports::format::{Format, render};
 
@@ -13,7 +14,7 @@ use crate::error::CliError;
 
 /// Renders a run.
 pub(crate) fn report(args: &args::Report) -> Result<Exit, CliError> {
-    let state = load(&args.run)?;
+    let state = load_merged(&args.runs)?;
     let format = match args.format {
         ReportFormat::Junit => Format::Junit,
         ReportFormat::Markdown => Format::Markdown,
@@ -39,6 +40,16 @@ pub(crate) fn load(directory: &Path) -> Result<RunState, CliError> {
             .hint("give the directory that `gsh run` printed; it holds ledger.jsonl")
     })?;
     RunState::replay(&events).map_err(|e| CliError::usage(format!("`{}` is damaged", path.display())).because(&e))
+}
+
+/// Reads runs of one plan back and merges them.
+pub(crate) fn load_merged(directories: &[PathBuf]) -> Result<RunState, CliError> {
+    let runs = directories.iter().map(|d| load(d)).collect::<Result<Vec<_>, _>>()?;
+    merge(runs).map_err(|e| {
+        CliError::usage("these runs are not parts of one")
+            .because(&e)
+            .hint("give runs of one plan, made by one gsh: its shards, or repetitions of a shard")
+    })
 }
 
 /// Writes a file as a whole or not at all.

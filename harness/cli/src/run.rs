@@ -63,6 +63,7 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
         plan,
         run: id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        inputs: std::collections::BTreeMap::new(),
         settings,
         now: Timestamp::now,
     };

@@ -3,7 +3,7 @@
 //! Cells never write. They send what happened and wait for the acknowledgement; the dispatcher stamps it, applies it to
 //! the [`RunState`], appends it to the ledger, shows it to the observers, and only then acknowledges.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,6 +121,8 @@ pub struct Job<P, I> {
     pub run: RunId,
     /// Version of gsh.
     pub version: String,
+    /// What goes into the run besides the plan: name and SHA-256 in hex.
+    pub inputs: BTreeMap<String, String>,
     /// How real it is.
     pub evidence: Evidence,
     /// How to run it.
@@ -181,13 +183,14 @@ pub async fn run<P: Provider, I: Installer>(
         version: job.version.clone(),
         evidence: job.evidence,
         provider: job.provider.name().to_owned(),
+        inputs: job.inputs.clone(),
     });
     book.write(EventKind::RunPlanned { plan: Box::new(job.plan.clone()) });
     for note in &job.notes {
         book.write(EventKind::Noted { cell: None, subject: None, text: note.clone() });
     }
 
-    let mut waiting: VecDeque<(usize, PlannedCell)> = job.plan.cells.iter().cloned().enumerate().collect();
+    let mut waiting: VecDeque<(usize, PlannedCell)> = job.plan.own_cells().cloned().enumerate().collect();
     let mut running: JoinSet<u32> = JoinSet::new();
     let mut servers = 0;
     let mut stop_told = false;

@@ -299,6 +299,7 @@ fn plan() -> Plan {
         id: cell.id(),
         why: "test".to_owned(),
         servers: 3,
+        expected_s: None,
         scenarios: ["first", "second"].map(|s| PlannedScenario { scenario: ScenarioId::of(s), skip: None }).to_vec(),
         cell,
     };
@@ -308,6 +309,7 @@ fn plan() -> Plan {
         cells: vec![planned(Cell::default()), planned(Cell { shift: Shift::Shiftfs, ..Cell::default() })],
         scenarios: vec![spec("first"), spec("second")],
         left_out: Vec::new(),
+        ..Plan::default()
     }
 }
 
@@ -371,6 +373,7 @@ async fn signalled(
         plan: plan(),
         run: "r20261123-1-7f3a".parse().expect("run id"),
         version: "0.1.0".to_owned(),
+        inputs: std::collections::BTreeMap::new(),
         evidence: Evidence::Emulated,
         settings,
         now,

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::axis::{AxisName, Cell};
 
 /// How cells are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cover {
     /// Every valid cell.
     Full,
     /// Few cells in which every valid pair of axis values occurs.
+    #[default]
     Pairwise,
     /// Few cells in which every valid triple of axis values occurs.
     Triples,

@@ -3,6 +3,8 @@
 //! Events carry facts, never presentation. Adding a variant breaks every match on purpose; bump [`FORMAT`] and extend
 //! the golden ledger.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +76,10 @@ pub enum EventKind {
         evidence: Evidence,
         /// `hetzner`, `embedded` or `attached`: what the user chose.
         provider: String,
+        /// What went into the run besides the plan, by name, each with its SHA-256 in hex: `templates`, `installer`,
+        /// `distribution`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, String>,
     },
     /// The second line: from here on silence is visible.
     RunPlanned {

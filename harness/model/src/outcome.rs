@@ -93,6 +93,8 @@ pub enum Why {
     Stopped,
     /// Planned, but nothing was ever recorded about it.
     NeverRan,
+    /// Planned for a shard whose record was not among those merged.
+    ShardMissing,
 }
 
 impl fmt::Display for Why {
@@ -103,6 +105,7 @@ impl fmt::Display for Why {
             Self::BlockedBy(subject) => write!(f, "blocked by {subject}"),
             Self::Stopped => f.pad("stopped"),
             Self::NeverRan => f.pad("never ran"),
+            Self::ShardMissing => f.pad("shard missing"),
         }
     }
 }
@@ -137,16 +140,55 @@ pub enum Outcome {
     Skipped(SkipReason),
 }
 
+/// An outcome without its particulars, for counting and for history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeKind {
+    /// It works.
+    Passed,
+    /// The product is at fault.
+    Failed,
+    /// We cannot tell.
+    Inconclusive,
+    /// The plan left it out.
+    Skipped,
+}
+
+impl OutcomeKind {
+    /// One word: `passed`, `failed`, `inconclusive`, `skipped`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Inconclusive => "inconclusive",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 impl Outcome {
+    /// Without its particulars.
+    #[must_use]
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Passed => OutcomeKind::Passed,
+            Self::Failed(_) => OutcomeKind::Failed,
+            Self::Inconclusive { .. } => OutcomeKind::Inconclusive,
+            Self::Skipped(_) => OutcomeKind::Skipped,
+        }
+    }
+
     /// One word: `passed`, `failed`, `inconclusive`, `skipped`.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed(_) => "failed",
-            Self::Inconclusive { .. } => "inconclusive",
-            Self::Skipped(_) => "skipped",
-        }
+        self.kind().as_str()
     }
 
     /// What was seen, where something was.

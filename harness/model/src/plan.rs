@@ -1,6 +1,8 @@
 //! What will be run, and everything that was left out with its reason.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::axis::{AxisName, Cell, CellId, SshGateway};
 use crate::cover::{self, Chosen, Cover};
@@ -8,6 +10,8 @@ use crate::matrix::{Matrix, nearest};
 use crate::outcome::{SkipReason, Subject};
 use crate::rules;
 use crate::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
+use crate::shard::{self, Shard, ShardId};
+use crate::tuple::Tuple;
 
 /// One scenario in one cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub struct PlannedCell {
     pub servers: u32,
     /// Its scenarios, in the order in which they run.
     pub scenarios: Vec<PlannedScenario>,
+    /// How long it is expected to take, in seconds, from order to removal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_s: Option<u64>,
 }
 
 impl PlannedCell {
@@ -59,8 +66,67 @@ pub struct LeftOut {
     pub cells: usize,
 }
 
-/// What will be run.
+/// A combination of values that the cells of a plan leave open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// The combination.
+    pub tuple: Tuple,
+    /// When every scenario of a cell with it last passed, as far as the history tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_green: Option<Timestamp>,
+}
+
+/// Which combinations of values the planned cells contain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// How many axes a combination spans: 2 for pairs, 3 for triples.
+    pub strength: u8,
+    /// Combinations that occur in some cell that may run.
+    pub feasible: usize,
+    /// Combinations that occur in a planned cell.
+    pub covered: usize,
+    /// No set of cells smaller than this can contain all of them.
+    pub at_least: usize,
+    /// Combinations left open, the stalest first; at most [`Coverage::LISTED`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<Open>,
+}
+
+impl Coverage {
+    /// How many open combinations a plan lists.
+    pub const LISTED: usize = 50;
+}
+
+/// A value of the matrix that no valid cell has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Infeasible {
+    /// The axis.
+    pub axis: AxisName,
+    /// The value.
+    pub value: String,
+    /// Rule ids, `exclude` and `select`, whatever takes its cells out.
+    pub by: Vec<String>,
+}
+
+/// What a plan is expected to take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// Clusters at a time that this assumes.
+    pub clusters: u32,
+    /// From the first order to the last removal, in seconds.
+    pub makespan_s: u64,
+    /// Seconds of all cells together.
+    pub work_s: u64,
+    /// Cells whose duration was never recorded and is a guess from their size.
+    pub guessed: usize,
+}
+
+/// What will be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// SHA-256 of the matrix file, hex. Shards of one plan carry the same.
@@ -73,9 +139,44 @@ pub struct Plan {
     pub scenarios: Vec<ScenarioSpec>,
     /// What was left out.
     pub left_out: Vec<LeftOut>,
+    /// Values that no cell can have, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub infeasible: Vec<Infeasible>,
+    /// Which combinations the cells contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    /// What it is expected to take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+    /// Its division among machines; empty when it runs as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<Shard>,
+    /// The shard that this run is; absent when it runs as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardId>,
 }
 
 impl Plan {
+    /// What makes two plans the same plan, as SHA-256 in hex: the matrix, the cells with their scenarios and skips, the
+    /// shards. Not which shard this is, and not the words and guesses about it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let cells: Vec<_> = self.cells.iter().map(|c| (&c.id, &c.cell, &c.scenarios)).collect();
+        let identity = (&self.matrix_sha256, cells, &self.scenarios, &self.shards);
+        // Values of our own types always have a JSON form.
+        let json = serde_json::to_vec(&identity).unwrap_or_default();
+        Sha256::digest(json).iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// The cells that this run is to examine: those of its shard, or all.
+    pub fn own_cells(&self) -> impl Iterator<Item = &PlannedCell> {
+        let shard = self.shard.map(|id| self.shards.iter().find(|s| s.id == id));
+        self.cells.iter().filter(move |cell| match shard {
+            None => true,
+            Some(shard) => shard.is_some_and(|s| s.cells.contains(&cell.id)),
+        })
+    }
+
     /// The planned cell with this id.
     #[must_use]
     pub fn cell(&self, id: &CellId) -> Option<&PlannedCell> {
@@ -84,7 +185,7 @@ impl Plan {
 }
 
 /// What the user asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// How cells are chosen.
     pub cover: Cover,
@@ -92,6 +193,8 @@ pub struct Selection {
     pub select: Option<String>,
     /// Only these scenarios; all when empty.
     pub scenarios: Vec<String>,
+    /// Divides the plan among at most so many shards.
+    pub max_jobs: Option<usize>,
 }
 
 /// A selection that cannot be planned.
@@ -227,6 +330,7 @@ pub fn plan(
                 servers: rules::servers(&cell) + u32::from(grows),
                 why,
                 scenarios: planned,
+                expected_s: None,
                 cell,
             }
         })
@@ -234,12 +338,18 @@ pub fn plan(
     if cells.iter().all(|c| c.scenarios.iter().all(|s| s.skip.is_some())) {
         return Err(PlanError::Nothing { reason: "every scenario would be skipped in every cell".to_owned() });
     }
+    let shards = selection.max_jobs.map(|most| shard::divide(&cells, most)).unwrap_or_default();
     Ok(Plan {
         matrix_sha256: matrix.sha256.clone(),
         cover: selection.cover,
         cells,
         scenarios: scenarios.into_iter().cloned().collect(),
         left_out,
+        infeasible: Vec::new(),
+        coverage: None,
+        estimate: None,
+        shards,
+        shard: None,
     })
 }
 

@@ -3,6 +3,8 @@
 //! One total transition function. Replaying a ledger is the only way to a [`RunState`], for the run itself as for
 //! `gsh report` a year later.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::axis::CellId;
@@ -11,7 +13,8 @@ use crate::event::{CheckResult, Event, EventKind, FORMAT, StopReason};
 use crate::exit::Exit;
 use crate::lease::{LeaseId, Resource, RunId};
 use crate::outcome::{Evidence, Finding, Outcome, Subject, Why};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedCell};
+use crate::shard::ShardId;
 
 /// An event that cannot follow what was recorded before: a bug in the harness, or a ledger that was tampered with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +95,8 @@ pub struct SubjectState {
     pub attempts: Vec<Attempt>,
     /// Set when the plan skips it.
     pub planned_skip: Option<Outcome>,
+    /// Set by merging: the shard that should have run it and whose record is missing.
+    pub missing: Option<ShardId>,
 }
 
 impl SubjectState {
@@ -104,6 +109,7 @@ impl SubjectState {
         match self.attempts.last() {
             Some(Attempt { finished: Some((_, outcome)), .. }) => outcome.clone(),
             Some(Attempt { finished: None, .. }) => never_ran(&self.subject, "was started but has no recorded end"),
+            None if let Some(shard) = self.missing => shard_missing(&self.subject, shard),
             None => never_ran(&self.subject, "was planned, but nothing was ever recorded about it"),
         }
     }
@@ -117,7 +123,20 @@ impl SubjectState {
     /// Failed or unclear first, passed in the end.
     #[must_use]
     pub fn is_flaky(&self) -> bool {
-        self.attempts.len() > 1 && matches!(self.outcome(), Outcome::Passed)
+        let passed = |a: &Attempt| matches!(a.finished, Some((_, Outcome::Passed)));
+        matches!(self.outcome(), Outcome::Passed) && !self.attempts.iter().all(passed)
+    }
+}
+
+fn shard_missing(subject: &Subject, shard: ShardId) -> Outcome {
+    Outcome::Inconclusive {
+        why: Why::ShardMissing,
+        finding: Finding {
+            check: CheckName::of("GSH-RUN-010"),
+            expected: format!("a record of {subject} in shard {shard}"),
+            observed: format!("no record of shard {shard} was given"),
+            causes: Vec::new(),
+        },
     }
 }
 
@@ -146,6 +165,33 @@ pub struct CellState {
     pub subjects: Vec<SubjectState>,
     /// Notes about the cell as a whole.
     pub notes: Vec<String>,
+}
+
+impl CellState {
+    /// A cell of which nothing but the plan is known.
+    #[must_use]
+    pub fn planned(cell: &PlannedCell) -> Self {
+        let skip = |subject: &Subject| {
+            let planned = cell.scenarios.iter().find(|s| Subject::Scenario(s.scenario.clone()) == *subject);
+            planned.and_then(|s| s.skip.clone()).map(Outcome::Skipped)
+        };
+        Self {
+            id: cell.id.clone(),
+            phase: CellPhase::Planned,
+            leases: Vec::new(),
+            subjects: cell
+                .subjects()
+                .into_iter()
+                .map(|subject| SubjectState {
+                    planned_skip: skip(&subject),
+                    subject,
+                    attempts: Vec::new(),
+                    missing: None,
+                })
+                .collect(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// What is known of one lease.
@@ -198,6 +244,8 @@ pub struct RunState {
     pub finished: Option<Timestamp>,
     /// When the last event was recorded.
     pub last_at: Option<Timestamp>,
+    /// The runs that this one was merged from, see [`crate::merge`]; empty for a run as it was recorded.
+    pub parts: Vec<RunHeader>,
 }
 
 /// Facts of `RunStarted`.
@@ -213,6 +261,8 @@ pub struct RunHeader {
     pub provider: String,
     /// When it began.
     pub started: Timestamp,
+    /// What went into it besides the plan: name and SHA-256.
+    pub inputs: BTreeMap<String, String>,
 }
 
 impl RunState {
@@ -256,7 +306,7 @@ impl RunState {
             (_, Some(_)) => {}
         }
         match &event.kind {
-            EventKind::RunStarted { format, run, version, evidence, provider } => {
+            EventKind::RunStarted { format, run, version, evidence, provider, inputs } => {
                 if *format != FORMAT {
                     return Err(format!("ledger format {format}, this gsh reads {FORMAT}"));
                 }
@@ -266,36 +316,14 @@ impl RunState {
                     evidence: *evidence,
                     provider: provider.clone(),
                     started: event.at,
+                    inputs: inputs.clone(),
                 });
             }
             EventKind::RunPlanned { plan } => {
                 if self.plan.is_some() {
                     return Err("there is a plan already".to_owned());
                 }
-                self.cells = plan
-                    .cells
-                    .iter()
-                    .map(|planned| CellState {
-                        id: planned.id.clone(),
-                        phase: CellPhase::Planned,
-                        leases: Vec::new(),
-                        subjects: planned
-                            .subjects()
-                            .into_iter()
-                            .map(|subject| SubjectState {
-                                planned_skip: planned
-                                    .scenarios
-                                    .iter()
-                                    .find(|s| Subject::Scenario(s.scenario.clone()) == subject)
-                                    .and_then(|s| s.skip.clone())
-                                    .map(Outcome::Skipped),
-                                subject,
-                                attempts: Vec::new(),
-                            })
-                            .collect(),
-                        notes: Vec::new(),
-                    })
-                    .collect();
+                self.cells = plan.own_cells().map(CellState::planned).collect();
                 self.plan = Some((**plan).clone());
             }
             EventKind::LeaseRequested { cell, lease, expires } => {

@@ -1,0 +1,4 @@
+//! Decisions as their callers see them.
+
+mod merging;
+mod recorded;
