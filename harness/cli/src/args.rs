@@ -57,9 +57,13 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
+    /// Print the manual page, or write one page per command into a folder.
     #[command(after_help = "Example: gsh man | man -l -")]
-    Man,
+    Man {
+        /// Write `gsh.1`, `gsh-run.1` and so on into this folder instead.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Which cells and scenarios.

@@ -1,6 +1,7 @@
 //! `gsh`: from arguments to an exit code.
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 use gsh_model::exit::Exit;
@@ -26,7 +27,7 @@ pub(crate) fn main() -> Exit {
             clap_complete::generate(*shell, &mut Gsh::command(), "gsh", &mut std::io::stdout());
             Ok(Exit::Pass)
         }
-        Command::Man => man(),
+        Command::Man { dir } => man(&Gsh::command(), dir.as_deref()),
         Command::Run(run) => with_runtime(crate::run::run(run, &args)),
         Command::Sweep(sweep) => with_runtime(crate::sweep::sweep(sweep)),
         #[cfg(feature = "embedded")]
@@ -35,12 +36,19 @@ pub(crate) fn main() -> Exit {
     result.unwrap_or_else(|e| e.report())
 }
 
-fn man() -> Result<Exit, CliError> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Gsh::command())
-        .render(&mut page)
-        .and_then(|()| std::io::stdout().write_all(&page))
-        .map_err(|e| CliError::inconclusive("cannot write the manual page").because(&e))?;
+/// The manual of a program: its own page to standard output, or one page per command into a folder.
+pub(crate) fn man(program: &clap::Command, dir: Option<&Path>) -> Result<Exit, CliError> {
+    let written = match dir {
+        Some(dir) => std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(program.clone(), dir)),
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(program.clone()).render(&mut page).and_then(|()| std::io::stdout().write_all(&page))
+        }
+    };
+    written.map_err(|e| {
+        let place = dir.map_or_else(|| "standard output".to_owned(), |d| format!("`{}`", d.display()));
+        CliError::inconclusive(format!("cannot write the manual to {place}")).because(&e)
+    })?;
     Ok(Exit::Pass)
 }
 
