@@ -69,6 +69,8 @@ fn trouble(outcome: &Outcome) -> Option<Trouble> {
             Why::Environment => ("error", format!("infra.{}", finding.check.as_str().to_lowercase()), finding),
             Why::Harness => ("error", "harness".to_owned(), finding),
             Why::Stopped => ("error", "stopped".to_owned(), finding),
+            Why::Interrupted => ("error", "interrupted".to_owned(), finding),
+            Why::Budget => ("error", "budget".to_owned(), finding),
             Why::NeverRan => ("error", "never-ran".to_owned(), finding),
             Why::ShardMissing => ("error", "shard-missing".to_owned(), finding),
             Why::BlockedBy(by) => {

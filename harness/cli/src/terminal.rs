@@ -127,7 +127,10 @@ impl Observer for Terminal {
                 }
                 end(state, self.color);
             }
+            EventKind::RunResumed { .. } => self.line("resumed: what was cut off is given back first"),
             EventKind::RunStarted { .. }
+            | EventKind::BudgetSet { .. }
+            | EventKind::LeaseCharged { .. }
             | EventKind::RunPlanned { .. }
             | EventKind::LeaseRequested { .. }
             | EventKind::LeaseReady { .. }

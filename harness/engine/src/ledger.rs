@@ -56,6 +56,9 @@ fn must_survive(kind: &EventKind) -> bool {
     match kind {
         EventKind::RunStarted { .. }
         | EventKind::RunPlanned { .. }
+        | EventKind::BudgetSet { .. }
+        | EventKind::RunResumed { .. }
+        | EventKind::LeaseCharged { .. }
         | EventKind::LeaseRequested { .. }
         | EventKind::LeaseReleased { .. }
         | EventKind::LeaseLeaked { .. }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::axis::CellId;
+use crate::budget::{Bill, Euros};
 use crate::check::CheckName;
 use crate::lease::{LeaseId, Resource, RunId};
 use crate::outcome::{Blame, Evidence, Finding, Outcome, SkipReason, Subject};
@@ -85,6 +86,17 @@ pub enum EventKind {
     RunPlanned {
         /// The whole plan.
         plan: Box<Plan>,
+    },
+    /// The most that the whole run may cost, tax included. At most once, before the first lease.
+    BudgetSet {
+        /// The cap.
+        cap: Euros,
+    },
+    /// Another process goes on with a run whose process died. Every attempt that has no end is over, as interrupted;
+    /// every lease that has no end belongs to nobody and is given back next.
+    RunResumed {
+        /// Version of gsh that goes on.
+        version: String,
     },
     /// Written and synced before anything is created.
     LeaseRequested {
@@ -183,6 +195,16 @@ pub enum EventKind {
         /// Why.
         reason: StopReason,
     },
+    /// What a lease has cost so far, from the account's own prices. Recorded before its things are removed; a later one
+    /// adds to it.
+    LeaseCharged {
+        /// Where.
+        cell: CellId,
+        /// The lease.
+        lease: LeaseId,
+        /// Line by line.
+        bill: Bill,
+    },
     /// Everything of a lease is gone.
     LeaseReleased {
         /// Where.
@@ -219,6 +241,8 @@ impl EventKind {
         match self {
             Self::RunStarted { .. }
             | Self::RunPlanned { .. }
+            | Self::BudgetSet { .. }
+            | Self::RunResumed { .. }
             | Self::StopRequested { .. }
             | Self::InventoryTaken { .. }
             | Self::RunFinished => None,
@@ -230,6 +254,7 @@ impl EventKind {
             | Self::ArtifactKept { cell, .. }
             | Self::NodeAdded { cell, .. }
             | Self::SubjectFinished { cell, .. }
+            | Self::LeaseCharged { cell, .. }
             | Self::LeaseReleased { cell, .. }
             | Self::LeaseLeaked { cell, .. } => Some(cell),
         }

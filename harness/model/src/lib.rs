@@ -5,6 +5,7 @@
 //! [`run::RunState`]; everything people read is derived from that.
 
 pub mod axis;
+pub mod budget;
 pub mod check;
 pub mod cover;
 pub mod event;

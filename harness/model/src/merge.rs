@@ -3,6 +3,7 @@
 //! The denominator is the plan. A shard whose record is not there leaves its cells behind with the outcome "shard
 //! missing", never with silence. The result does not depend on the order in which the runs are given.
 
+use crate::budget::Euros;
 use crate::lease::RunId;
 use crate::outcome::Evidence;
 use crate::plan::Plan;
@@ -159,6 +160,9 @@ fn merged(parts: &[Part], first: &Part) -> RunState {
         header: Some(first.header.clone()),
         plan: Some(plan),
         cells,
+        // Every part kept its own cap; together they were allowed the sum.
+        budget: parts.iter().map(|p| p.state.budget).sum::<Option<Euros>>(),
+        resumed: parts.iter().flat_map(|p| p.state.resumed.clone()).collect(),
         notes,
         stops: parts.iter().flat_map(|p| p.state.stops.clone()).collect(),
         inventory: taken.then_some(left),

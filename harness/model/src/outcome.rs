@@ -91,6 +91,10 @@ pub enum Why {
     BlockedBy(Subject),
     /// The run was stopped first.
     Stopped,
+    /// The process died while it was at work; a resumed run says so.
+    Interrupted,
+    /// Taking the cluster could have cost more than the budget allows.
+    Budget,
     /// Planned, but nothing was ever recorded about it.
     NeverRan,
     /// Planned for a shard whose record was not among those merged.
@@ -104,6 +108,8 @@ impl fmt::Display for Why {
             Self::Harness => f.pad("harness"),
             Self::BlockedBy(subject) => write!(f, "blocked by {subject}"),
             Self::Stopped => f.pad("stopped"),
+            Self::Interrupted => f.pad("interrupted"),
+            Self::Budget => f.pad("budget"),
             Self::NeverRan => f.pad("never ran"),
             Self::ShardMissing => f.pad("shard missing"),
         }

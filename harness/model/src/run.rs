@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::axis::CellId;
+use crate::budget::{Amount, Bill, Euros};
 use crate::check::CheckName;
 use crate::event::{CheckResult, Event, EventKind, FORMAT, StopReason};
 use crate::exit::Exit;
@@ -120,11 +121,15 @@ impl SubjectState {
         self.planned_skip.is_some() || self.attempts.last().is_some_and(|a| a.finished.is_some())
     }
 
-    /// Failed or unclear first, passed in the end.
+    /// Failed or unclear first, passed in the end. A process that died says nothing about the subject.
     #[must_use]
     pub fn is_flaky(&self) -> bool {
-        let passed = |a: &Attempt| matches!(a.finished, Some((_, Outcome::Passed)));
-        matches!(self.outcome(), Outcome::Passed) && !self.attempts.iter().all(passed)
+        let spoke = |a: &Attempt| match &a.finished {
+            None | Some((_, Outcome::Passed | Outcome::Skipped(_))) => false,
+            Some((_, Outcome::Failed(_))) => true,
+            Some((_, Outcome::Inconclusive { why, .. })) => *why != Why::Interrupted,
+        };
+        matches!(self.outcome(), Outcome::Passed) && self.attempts.iter().any(spoke)
     }
 }
 
@@ -147,6 +152,18 @@ fn never_ran(subject: &Subject, observed: &str) -> Outcome {
             check: CheckName::of("GSH-RUN-001"),
             expected: format!("{subject} to run to its end"),
             observed: format!("it {observed}"),
+            causes: Vec::new(),
+        },
+    }
+}
+
+fn interrupted(subject: &Subject) -> Outcome {
+    Outcome::Inconclusive {
+        why: Why::Interrupted,
+        finding: Finding {
+            check: CheckName::of("GSH-RUN-011"),
+            expected: format!("{subject} to run to its end"),
+            observed: "the process that ran it died".to_owned(),
             causes: Vec::new(),
         },
     }
@@ -192,6 +209,13 @@ impl CellState {
             notes: Vec::new(),
         }
     }
+
+    /// What its leases have cost; absent where none was charged.
+    #[must_use]
+    pub fn cost(&self) -> Option<Amount> {
+        let bills: Vec<&Bill> = self.leases.iter().filter_map(|l| l.bill.as_ref()).collect();
+        (!bills.is_empty()).then(|| bills.into_iter().map(Bill::total).sum())
+    }
 }
 
 /// What is known of one lease.
@@ -205,6 +229,8 @@ pub struct LeaseState {
     pub expires: Timestamp,
     /// Names of its servers, once it was ready.
     pub servers: Vec<String>,
+    /// What it has cost, once that was found out.
+    pub bill: Option<Bill>,
     /// Set at the end: removed, or leaked with what is left.
     pub end: Option<LeaseEnd>,
 }
@@ -234,6 +260,10 @@ pub struct RunState {
     pub plan: Option<Plan>,
     /// The cells, in plan order.
     pub cells: Vec<CellState>,
+    /// The most that the run may cost, tax included.
+    pub budget: Option<Euros>,
+    /// When another process went on with it, oldest first.
+    pub resumed: Vec<Timestamp>,
     /// Notes about the run as a whole.
     pub notes: Vec<String>,
     /// Requests to stop, oldest first.
@@ -326,6 +356,31 @@ impl RunState {
                 self.cells = plan.own_cells().map(CellState::planned).collect();
                 self.plan = Some((**plan).clone());
             }
+            EventKind::BudgetSet { cap } => {
+                if self.budget.is_some() {
+                    return Err("there is a budget already".to_owned());
+                }
+                if self.cells.iter().any(|c| !c.leases.is_empty()) {
+                    return Err("a budget cannot come after the first lease".to_owned());
+                }
+                self.budget = Some(*cap);
+            }
+            EventKind::RunResumed { .. } => {
+                if self.plan.is_none() {
+                    return Err("a run without a plan cannot be resumed".to_owned());
+                }
+                for subject in self.cells.iter_mut().flat_map(|c| &mut c.subjects) {
+                    if let Some(open) = subject.attempts.last_mut().filter(|a| a.finished.is_none()) {
+                        open.finished = Some((event.at, interrupted(&subject.subject)));
+                    }
+                }
+                // What was seen then proves nothing about what comes now.
+                self.inventory = None;
+                self.resumed.push(event.at);
+            }
+            EventKind::LeaseCharged { cell, lease, bill } => {
+                self.open_lease(cell, lease)?.bill.get_or_insert_default().merge(bill);
+            }
             EventKind::LeaseRequested { cell, lease, expires } => {
                 let cell = self.cell_mut(cell)?;
                 if cell.leases.iter().any(|l| l.lease == *lease) {
@@ -336,6 +391,7 @@ impl RunState {
                     requested: event.at,
                     expires: *expires,
                     servers: Vec::new(),
+                    bill: None,
                     end: None,
                 });
             }
@@ -473,6 +529,13 @@ impl RunState {
             }
         }
         left
+    }
+
+    /// What the run has cost, as far as that was found out; absent where no lease was charged.
+    #[must_use]
+    pub fn cost(&self) -> Option<Amount> {
+        let costs: Vec<Amount> = self.cells.iter().filter_map(CellState::cost).collect();
+        (!costs.is_empty()).then(|| costs.into_iter().sum())
     }
 
     /// Leases whose end is unknown or bad.

@@ -165,7 +165,7 @@ impl RunSummary {
                         axes: planned.cell.clone(),
                         servers: planned.servers,
                         took_s: took_s(state),
-                        cents: None,
+                        cents: state.cost().map(|cost| cost.net.cents()),
                         subjects: subjects(state),
                     })
                 })
