@@ -64,7 +64,7 @@ fn run(text: &str) -> RunState {
             version: "0.1.0".to_owned(),
             evidence: Evidence::Emulated,
             provider: "embedded".to_owned(),
-            inputs: std::collections::BTreeMap::new(),
+            inputs: Vec::new(),
         },
         EventKind::RunPlanned { plan: Box::new(plan) },
         EventKind::Noted { cell: None, subject: None, text: text.to_owned() },

@@ -120,8 +120,8 @@ async fn go(world: &Embedded, n: usize, ledger: Fragile, stop: Stop, observer: B
         // Leases are named after the last part, so each run has leases of its own in the one account.
         run: format!("r20261123-{n}-{n:06x}").parse().expect("a run id"),
         version: "0.1.0".to_owned(),
-        inputs: std::collections::BTreeMap::new(),
         evidence: Evidence::Emulated,
+        inputs: Vec::new(),
         settings: Settings::default(),
         now: jiff::Timestamp::now,
         notes: Vec::new(),

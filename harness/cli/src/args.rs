@@ -155,6 +155,9 @@ pub(crate) struct Run {
     /// Folder with the distribution's own cloud-init and config files, for template = community.
     #[arg(long, value_name = "DIR")]
     pub(crate) community: Option<PathBuf>,
+    /// Commit of the distribution under test, as `git rev-parse HEAD` prints it; recorded, and bound by the gate.
+    #[arg(long, value_name = "ID", value_parser = gsh_model::input::Digest::commit)]
+    pub(crate) subject_commit: Option<gsh_model::input::Digest>,
     /// Certificate chain (PEM) for tls = byo; names <domain>, *.<domain>, *.ws.<domain>.
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_domain"])]
     pub(crate) tls_cert: Option<PathBuf>,

@@ -6,6 +6,7 @@ mod emulate;
 mod env;
 mod error;
 mod gsh;
+mod inputs;
 mod plan;
 mod report;
 mod run;

@@ -29,6 +29,7 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let clusters = wiring::ClusterSettings::read(args)?;
     wiring::check(&args.account)?;
     let (matrix, plan) = crate::plan::make(&args.selected, &wiring::OFFERS)?;
+    let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
     let directory = new_directory(&out)?;
     let account = wiring::account(&args.account).await?;
@@ -56,6 +57,7 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
 
     let job = Job {
         installer: account.installer(&clusters),
+        inputs,
         notes: account.notes(),
         evidence: account.evidence(),
         provider: account.provider(clusters)?,
@@ -63,7 +65,6 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
         plan,
         run: id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        inputs: std::collections::BTreeMap::new(),
         settings,
         now: Timestamp::now,
     };
@@ -88,6 +89,10 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
             say(&format!("something may be left in the account; remove it with: gsh sweep --run {id}"));
         }
         return Err(CliError::inconclusive("the ledger was lost on the way, so there is no verdict").because(lost));
+    }
+    // Where it cannot be written the gate will say that the ledger is not sealed.
+    if let Err(e) = crate::inputs::seal(&directory) {
+        say(&format!("cannot seal the ledger: {e}"));
     }
     // The verdict comes from the record on disk, as it will for whoever reads it next year.
     let recorded = load(&directory)?;

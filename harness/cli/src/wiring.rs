@@ -58,6 +58,23 @@ impl ClusterSettings {
         })
     }
 
+    /// The installer as the arguments want it.
+    pub(crate) fn installer(&self) -> GitpodInstaller {
+        GitpodInstaller::new(self.settings(None))
+    }
+
+    fn settings(&self, certificate: Option<&GivenCertificate>) -> Settings {
+        let mut settings = Settings {
+            installer_binary: self.installer.clone(),
+            certificate: self.certificate.as_ref().or(certificate).cloned(),
+            ..Settings::default()
+        };
+        if let Some(repository) = &self.repository {
+            settings.repository.clone_from(repository);
+        }
+        settings
+    }
+
     /// Secrets that the arguments brought in.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.certificate.iter().map(|c| &c.key)
@@ -174,15 +191,7 @@ impl Account {
 
     /// The installer.
     pub(crate) fn installer(&self, clusters: &ClusterSettings) -> GitpodInstaller {
-        let mut settings = Settings {
-            installer_binary: clusters.installer.clone(),
-            certificate: clusters.certificate.clone().or_else(|| self.certificate.clone()),
-            ..Settings::default()
-        };
-        if let Some(repository) = &clusters.repository {
-            settings.repository.clone_from(repository);
-        }
-        GitpodInstaller::new(settings)
+        GitpodInstaller::new(clusters.settings(self.certificate.as_ref()))
     }
 
     /// Ends the embedded world, where there is one.

@@ -137,7 +137,7 @@ mod tests {
                 version: "0.1.0".to_owned(),
                 evidence: gsh_model::outcome::Evidence::Emulated,
                 provider: "embedded".to_owned(),
-                inputs: std::collections::BTreeMap::new(),
+                inputs: Vec::new(),
             },
             EventKind::Noted {
                 cell: None,

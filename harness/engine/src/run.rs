@@ -3,12 +3,13 @@
 //! Cells never write. They send what happened and wait for the acknowledgement; the dispatcher stamps it, applies it to
 //! the [`RunState`], appends it to the ledger, shows it to the observers, and only then acknowledges.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gsh_model::event::{Event, EventKind, FORMAT, StopReason};
+use gsh_model::input::Input;
 use gsh_model::lease::RunId;
 use gsh_model::outcome::{Evidence, Outcome};
 use gsh_model::plan::{Plan, PlannedCell};
@@ -121,10 +122,10 @@ pub struct Job<P, I> {
     pub run: RunId,
     /// Version of gsh.
     pub version: String,
-    /// What goes into the run besides the plan: name and SHA-256 in hex.
-    pub inputs: BTreeMap<String, String>,
     /// How real it is.
     pub evidence: Evidence,
+    /// What it is made from, by digest.
+    pub inputs: Vec<Input>,
     /// How to run it.
     pub settings: Settings,
     /// The clock that stamps events.

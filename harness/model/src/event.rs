@@ -3,14 +3,13 @@
 //! Events carry facts, never presentation. Adding a variant breaks every match on purpose; bump [`FORMAT`] and extend
 //! the golden ledger.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::axis::CellId;
 use crate::budget::{Bill, Euros};
 use crate::check::CheckName;
+use crate::input::Input;
 use crate::lease::{LeaseId, Resource, RunId};
 use crate::outcome::{Blame, Evidence, Finding, Outcome, SkipReason, Subject};
 use crate::plan::Plan;
@@ -77,10 +76,9 @@ pub enum EventKind {
         evidence: Evidence,
         /// `hetzner`, `embedded` or `attached`: what the user chose.
         provider: String,
-        /// What went into the run besides the plan, by name, each with its SHA-256 in hex: `templates`, `installer`,
-        /// `distribution`.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        inputs: BTreeMap<String, String>,
+        /// What the run was made from, by digest.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inputs: Vec<Input>,
     },
     /// The second line: from here on silence is visible.
     RunPlanned {

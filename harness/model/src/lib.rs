@@ -11,6 +11,7 @@ pub mod cover;
 pub mod event;
 pub mod exit;
 pub mod history;
+pub mod input;
 pub mod lease;
 pub mod matrix;
 pub mod merge;

@@ -3,7 +3,10 @@
 //! The denominator is the plan. A shard whose record is not there leaves its cells behind with the outcome "shard
 //! missing", never with silence. The result does not depend on the order in which the runs are given.
 
+use std::collections::BTreeMap;
+
 use crate::budget::Euros;
+use crate::input;
 use crate::lease::RunId;
 use crate::outcome::Evidence;
 use crate::plan::Plan;
@@ -116,9 +119,10 @@ fn belong_together(one: &Part, other: &Part) -> Result<(), MergeError> {
     differ("the version of gsh", a.version.clone(), b.version.clone())?;
     differ("how real they are", Evidence::to_string(&a.evidence), Evidence::to_string(&b.evidence))?;
     differ("the provider", a.provider.clone(), b.provider.clone())?;
-    for name in a.inputs.keys().chain(b.inputs.keys()) {
-        let of = |header: &RunHeader| header.inputs.get(name).cloned().unwrap_or_else(|| "none".to_owned());
-        differ(&format!("the digest of `{name}`"), of(a), of(b))?;
+    let (a_inputs, b_inputs) = (input::by_name(&a.inputs), input::by_name(&b.inputs));
+    for name in a_inputs.keys().chain(b_inputs.keys()) {
+        let of = |inputs: &BTreeMap<String, String>| inputs.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        differ(&format!("the digest of `{name}`"), of(&a_inputs), of(&b_inputs))?;
     }
     Ok(())
 }

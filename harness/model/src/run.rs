@@ -3,8 +3,6 @@
 //! One total transition function. Replaying a ledger is the only way to a [`RunState`], for the run itself as for
 //! `gsh report` a year later.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use crate::axis::CellId;
@@ -12,6 +10,7 @@ use crate::budget::{Amount, Bill, Euros};
 use crate::check::CheckName;
 use crate::event::{CheckResult, Event, EventKind, FORMAT, StopReason};
 use crate::exit::Exit;
+use crate::input::Input;
 use crate::lease::{LeaseId, Resource, RunId};
 use crate::outcome::{Evidence, Finding, Outcome, Subject, Why};
 use crate::plan::{Plan, PlannedCell};
@@ -289,10 +288,10 @@ pub struct RunHeader {
     pub evidence: Evidence,
     /// What the user chose.
     pub provider: String,
+    /// What the run was made from, by digest.
+    pub inputs: Vec<Input>,
     /// When it began.
     pub started: Timestamp,
-    /// What went into it besides the plan: name and SHA-256.
-    pub inputs: BTreeMap<String, String>,
 }
 
 impl RunState {
@@ -345,8 +344,8 @@ impl RunState {
                     version: version.clone(),
                     evidence: *evidence,
                     provider: provider.clone(),
-                    started: event.at,
                     inputs: inputs.clone(),
+                    started: event.at,
                 });
             }
             EventKind::RunPlanned { plan } => {

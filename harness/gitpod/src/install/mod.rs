@@ -56,7 +56,9 @@ impl GitpodInstaller {
         Self { settings }
     }
 
-    fn image(&self, cell: &Cell) -> String {
+    /// The installer's image for a cell's release.
+    #[must_use]
+    pub fn image(&self, cell: &Cell) -> String {
         let of_release = || format!("{}/installer:{}", self.settings.repository, cell.gitpod.installer_tag());
         self.settings.installer_image.clone().unwrap_or_else(of_release)
     }

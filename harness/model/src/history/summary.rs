@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::axis::{Cell, CellId};
 use crate::check::CheckName;
+use crate::input;
 use crate::lease::{LeaseId, RunId};
 use crate::outcome::{Evidence, Outcome, OutcomeKind, Subject, Why};
 use crate::run::{Attempt, CellState, RunState};
@@ -135,7 +136,7 @@ impl RunSummary {
     pub fn of(run: &RunState) -> Option<Self> {
         let header = run.header.as_ref()?;
         let plan = run.plan.as_ref()?;
-        let mut inputs = header.inputs.clone();
+        let mut inputs = input::by_name(&header.inputs);
         inputs.insert("matrix".to_owned(), plan.matrix_sha256.clone());
         inputs.insert("plan".to_owned(), plan.digest());
         let scenarios = plan.scenarios.iter().map(|spec| {

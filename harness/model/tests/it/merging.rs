@@ -4,6 +4,7 @@ use gsh_model::axis::Shift;
 use gsh_model::cover::Cover;
 use gsh_model::exit::Exit;
 use gsh_model::history::RunSummary;
+use gsh_model::input::{Input, InputKind};
 use gsh_model::merge::merge;
 use gsh_model::outcome::{Outcome, Why};
 use gsh_model::plan::{Plan, Selection};
@@ -101,7 +102,11 @@ fn what_does_not_belong_together_is_refused() {
     let mut newer = run("r20261123-01-02", &plan, "02").state(green);
     newer.header.as_mut().expect("a header").version = "0.2.0".to_owned();
     let mut templates = run("r20261123-01-02", &plan, "02").state(green);
-    templates.header.as_mut().expect("a header").inputs.insert("templates".to_owned(), "abc".to_owned());
+    templates.header.as_mut().expect("a header").inputs.push(Input {
+        kind: InputKind::Template,
+        name: "community".to_owned(),
+        digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().expect("a digest")),
+    });
     let cases = [
         vec![],
         vec![first(), RunState::default()],

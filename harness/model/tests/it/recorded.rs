@@ -79,7 +79,7 @@ impl Recording {
                 version: "0.1.0".to_owned(),
                 evidence: Evidence::Emulated,
                 provider: "embedded".to_owned(),
-                inputs: std::collections::BTreeMap::new(),
+                inputs: Vec::new(),
             },
             EventKind::RunPlanned { plan: Box::new(self.plan.clone()) },
         ];
