@@ -56,10 +56,7 @@ pub fn by_name(inputs: &[Input]) -> BTreeMap<String, String> {
         InputKind::Installer if installers == 1 => "installer".to_owned(),
         InputKind::Installer => format!("installer {}", input.name),
     };
-    inputs
-        .iter()
-        .map(|i| (key(i), i.digest.as_ref().map_or_else(|| i.name.clone(), |d| d.hex().to_owned())))
-        .collect()
+    inputs.iter().map(|i| (key(i), i.digest.as_ref().map_or_else(|| i.name.clone(), |d| d.hex().to_owned()))).collect()
 }
 
 /// A digest with its algorithm, as text `sha256:<64 hex digits>` or `gitCommit:<40 or 64 hex digits>`; the algorithms are
