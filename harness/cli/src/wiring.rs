@@ -9,7 +9,7 @@ use gsh_gitpod::install::GitpodInstaller;
 use gsh_gitpod::settings::{GivenCertificate, Settings};
 use gsh_model::outcome::Evidence;
 use gsh_model::scenario::Need;
-use gsh_providers::{HetznerConfig, HetznerProvider};
+use gsh_providers::{HetznerConfig, HetznerProvider, Pace, Patience};
 
 use crate::args::{self, ProviderName};
 use crate::env;
@@ -89,6 +89,8 @@ pub(crate) struct Account {
     reach: Reach,
     evidence: Evidence,
     locations: Vec<String>,
+    pace: Pace,
+    patience: Patience,
     certificate: Option<GivenCertificate>,
     #[cfg(feature = "embedded")]
     world: Option<gsh_fixtures::Embedded>,
@@ -136,6 +138,8 @@ pub(crate) async fn account(args: &args::Account) -> Result<Account, CliError> {
                 reach: Reach::direct(),
                 evidence,
                 locations: args.locations.clone(),
+                pace: Pace::default(),
+                patience: Patience::default(),
                 certificate: None,
                 #[cfg(feature = "embedded")]
                 world: None,
@@ -183,6 +187,8 @@ impl Account {
             name: self.name.to_owned(),
             reach: self.reach.clone(),
             locations: self.locations.clone(),
+            pace: self.pace,
+            patience: self.patience,
             community: clusters.community,
             ..HetznerConfig::cloud(self.token.clone())
         })
@@ -229,7 +235,7 @@ pub(crate) mod embedded {
 
     use gsh_fixtures::{Embedded, WorldSpec};
 
-    use super::{Account, CliError, Evidence, GivenCertificate, Reach, Secret, args};
+    use super::{Account, CliError, Evidence, GivenCertificate, Pace, Patience, Reach, Secret, args};
 
     pub(super) fn check(args: &args::Account) -> Result<(), CliError> {
         spec(args.world.as_deref()).map(drop)
@@ -257,6 +263,9 @@ pub(crate) mod embedded {
             reach: Reach::with_ports(world.moved_ports()),
             evidence: Evidence::Emulated,
             locations: args.locations.clone(),
+            pace: Pace::loopback(),
+            // Nobody else returns machines to this cloud: what is sold out stays so.
+            patience: Patience { capacity: std::time::Duration::ZERO, ..Patience::default() },
             certificate: Some(GivenCertificate {
                 domain: given.domain,
                 cert_pem: given.cert_pem,

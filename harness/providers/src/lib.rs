@@ -6,4 +6,4 @@
 pub mod hetzner;
 pub mod k3s;
 
-pub use hetzner::{HetznerConfig, HetznerProvider, Patience};
+pub use hetzner::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience};

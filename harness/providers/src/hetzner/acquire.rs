@@ -16,20 +16,22 @@ use gsh_model::outcome::Blame;
 use gsh_ssh::KeyPair;
 use serde_json::Value;
 
-use super::actions::finished;
-use super::choice::{MANAGER, candidates, load_balancer_type};
+use super::choice::{MANAGER, balancers, zone};
 use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, SSH_KEY, create};
 use super::governor::Purpose;
 use super::labels;
-use super::machines::{Ordered, Wish, host_key};
+use super::machines::{Ordered, Wish, host_key, nothing};
 use super::provider::HetznerProvider;
 use super::requests::{self, API_PORT, Balancer, SSH_PORT};
-use super::state::{Base, Held};
-use super::topology::{Topology, site_ports, topology};
+use super::state::{Base, Groups, Held};
+use super::topology::{Topology, dns_records, site_ports, topology};
 use super::wire::{Action, LoadBalancer, Server, Thing};
 use crate::k3s::boot::{Machine, configured};
 use crate::k3s::node::Join;
 use crate::k3s::{conformance, kubeconfig, ready, stores};
+
+/// Most targets that a load balancer must take: the workers of the largest shape, and some that come later.
+const TARGETS: u32 = 10;
 
 /// Address of a load balancer, and the actions that make it.
 type Balanced = (IpAddr, Vec<Action>);
@@ -70,7 +72,8 @@ impl HetznerProvider {
         let (others, external) =
             join(self.others(cx, &base, &shape, &join_at, &tls_sans), self.stores_machine(cx, &base)).await;
         let (others, external) = (others?, external?);
-        finished(&self.api, cx, balancing, self.config.patience.actions, Purpose::Work)
+        self.actions
+            .finished(&self.api, cx, balancing, self.config.patience.actions, Purpose::Work)
             .await
             .map_err(|e| e.failure("the load balancers"))?;
 
@@ -83,6 +86,8 @@ impl HetznerProvider {
         let (kube, config) = self.cluster(cx, &base, &shape, &made, &format!("https://{target}")).await?;
 
         let ingress = site.as_ref().map_or(made[0].node.public, |(address, _)| *address);
+        let records = dns_records(&request.site.domain, ingress, manager.as_ref().map(|(address, _)| *address));
+        cx.keep("dns-records.json", &serde_json::to_vec_pretty(&records).unwrap_or_default()).await;
         let stores = external.map(|(plan, made)| plan.stores(made.node.private.unwrap_or(made.node.public)));
         let workers = u32::try_from(shape.workers.len()).unwrap_or(u32::MAX);
         self.leases.hold(&request.lease, Held { base, join: join_at, workers: AtomicU32::new(workers) });
@@ -106,19 +111,17 @@ impl HetznerProvider {
         let image = self.catalogue.image(&self.api, cx, request.cell.os).await?;
         let expected = format!("the base of `{}`", request.lease);
         let offers = self.catalogue.offers(&self.api, cx).await.map_err(|e| e.failure(&expected))?;
-        let choice = candidates(&offers, &self.config.locations, MANAGER, jiff::Timestamp::now());
-        let zone = choice.first().map(|c| c.zone.clone()).ok_or_else(|| {
-            let expected = format!("something to order in {:?}", self.config.locations);
-            Failure::environment("GSH-CLOUD-009", expected, "the catalogue has nothing there")
-        })?;
+        let zone = zone(&offers, &self.config.locations).map_err(|e| nothing(&expected, &e))?;
         let name = |part: &str| format!("{}-{part}", request.lease);
         let labels = |role: &str| labels::labels(&request.run, &request.lease, request.expires, role);
         let (key, net, fw, group) = (name("key"), name("net"), name("fw"), name("group"));
         let runner = self.config.runner_address;
+        let mut open = site_ports(request.cell.ssh_gateway);
+        open.extend(self.config.open_ports.iter().filter(|port| ![22, 80, 443].contains(*port)));
         let bodies: [(Kind, &str, Value); 4] = [
             (SSH_KEY, &key, requests::ssh_key(&key, &login.public_line, &labels("key"))),
             (NETWORK, &net, requests::network(&net, &zone, &labels("network"))),
-            (FIREWALL, &fw, requests::firewall(&fw, runner, &labels("firewall"))),
+            (FIREWALL, &fw, requests::firewall(&fw, &open, runner, &labels("firewall"))),
             (PLACEMENT_GROUP, &group, requests::placement_group(&group, &labels("group"))),
         ];
         let made = join_all(bodies.into_iter().map(|(kind, name, body)| async move {
@@ -134,7 +137,8 @@ impl HetznerProvider {
             ids.push(made.thing.id);
             actions.extend(made.actions);
         }
-        finished(&self.api, cx, actions, self.config.patience.actions, Purpose::Work)
+        self.actions
+            .finished(&self.api, cx, actions, self.config.patience.actions, Purpose::Work)
             .await
             .map_err(|e| e.failure(&expected))?;
         let [ssh_key, network, firewall, placement_group] = ids[..] else {
@@ -150,8 +154,7 @@ impl HetznerProvider {
             ssh_key,
             network,
             firewall,
-            placement_group,
-            placed: AtomicU32::new(0),
+            groups: tokio::sync::Mutex::new(Groups { ids: vec![placement_group], placed: 0 }),
         })
     }
 
@@ -194,29 +197,34 @@ impl HetznerProvider {
         let name = format!("{}-{what}", request.lease);
         let expected = format!("the load balancer `{name}`");
         let offers = self.catalogue.offers(&self.api, cx).await.map_err(|e| e.failure(&expected))?;
-        let choice = candidates(&offers, &self.config.locations, MANAGER, jiff::Timestamp::now());
-        let location = choice.first().map(|c| c.location.clone()).unwrap_or_default();
         let services = u32::try_from(ports.len()).unwrap_or(u32::MAX);
-        let kind = load_balancer_type(&offers, &location, services, 10).ok_or_else(|| {
-            Failure::environment(
-                "GSH-CLOUD-009",
-                format!("a load balancer type in {location}"),
-                "the catalogue has none",
-            )
-        })?;
+        let choices = balancers(&offers, &self.config.locations, services, TARGETS, jiff::Timestamp::now())
+            .map_err(|e| nothing(&expected, &e))?;
         let labels = labels::labels(&request.run, &request.lease, request.expires, what);
-        let body = requests::load_balancer(&Balancer {
-            name: &name,
-            kind: &kind,
-            location: &location,
-            network: base.network,
-            ports,
-            selector,
-            labels: &labels,
-        });
-        let made = create::<LoadBalancer>(&self.api, cx, &request.lease, LOAD_BALANCER, &name, body)
-            .await
-            .map_err(|e| e.failure(&expected))?;
+        let balancer = Balancer { name: &name, network: base.network, ports, selector, labels: &labels };
+        let mut refused = Vec::new();
+        let mut made = None;
+        for choice in &choices {
+            let body = requests::load_balancer(&balancer, choice);
+            match create::<LoadBalancer>(&self.api, cx, &request.lease, LOAD_BALANCER, &name, body).await {
+                Ok(created) => {
+                    made = Some(created);
+                    break;
+                }
+                Err(e) if e.is_capacity() => {
+                    refused.push(format!("{} in {}: {}", choice.server_type, choice.location, e.trouble));
+                }
+                Err(e) => return Err(e.failure(&expected)),
+            }
+        }
+        let Some(made) = made else {
+            let failure = Failure::environment(
+                "GSH-CLOUD-006",
+                expected,
+                format!("none of {} candidates can be had", choices.len()),
+            );
+            return Err(refused.into_iter().fold(failure, Failure::cause));
+        };
         let address = made.thing.public_net.ipv4.map(|a| a.ip).ok_or_else(|| {
             let observed = format!("load balancer {} has none", made.thing.id);
             Failure::environment("GSH-CLOUD-015", format!("a public address of `{name}`"), observed)

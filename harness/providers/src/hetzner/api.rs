@@ -14,19 +14,21 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::error::{ApiError, Trouble};
-use super::governor::{Governor, Purpose};
+use super::config::{HetznerConfig, Pace};
+use super::error::{ApiError, Told, Trouble};
+use super::governor::{Admitted, Governor, Purpose, Rate};
 use super::retry::{Effect, Next, next};
 use super::wire::{Envelope, Meta};
 
 /// Most entries of a page that the API gives.
 const PER_PAGE: &str = "50";
 
-/// An account, through its API.
+/// An account, through its API. No `Debug`: it holds the token.
 pub(crate) struct Api {
     client: reqwest::Client,
     endpoint: String,
     token: Secret,
+    pace: Pace,
     governor: Governor,
     sent: AtomicU64,
 }
@@ -64,24 +66,34 @@ pub(crate) enum Outcome {
 }
 
 impl Api {
-    /// A client. It uses no proxy: the endpoint is given, and a proxy between the runner and loopback is never meant.
+    /// A client. It uses no proxy, whatever the environment says: the endpoint is given, the token is for nobody in between,
+    /// and one that is in the way of loopback is never meant. It follows no redirection: this API has none, and a request
+    /// with an effect must not become another one.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub(crate) fn new(endpoint: &str, token: Secret, answer: Duration) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &HetznerConfig) -> Result<Self, reqwest::Error> {
+        let answer = config.patience.answer;
         let client = reqwest::Client::builder()
             .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10).min(answer))
             .timeout(answer)
             .user_agent(concat!("gsh/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {
             client,
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token,
+            endpoint: config.endpoint.trim_end_matches('/').to_owned(),
+            token: config.token.clone(),
+            pace: config.pace,
             governor: Governor::default(),
             sent: AtomicU64::new(0),
         })
+    }
+
+    /// How fast requests follow one another.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Requests sent so far.
@@ -136,16 +148,16 @@ impl Api {
         let (mut tries, mut refused) = (0, 0);
         let mut last = "nothing was sent".to_owned();
         loop {
-            self.admitted(cx, call, tries, &last).await?;
+            let admitted = self.admitted(cx, call, tries, &last).await?;
             tries += 1;
-            let error = match self.once(call).await {
+            let error = match self.once(call, admitted).await {
                 Ok(value) => return Ok(Outcome::Answer(value)),
                 Err(error) => error,
             };
-            if error.code() == Some("rate_limit_exceeded") {
+            if error.told.status == Some(429) {
                 refused += 1;
             }
-            let after = match next(call.effect, &error, tries, refused) {
+            let after = match next(&self.pace, call.effect, &error, tries, refused) {
                 Next::Again(after) | Next::NotNow(after) => after,
                 Next::LookUp => return Ok(Outcome::LookUp(error)),
                 Next::Done => return Ok(Outcome::Gone),
@@ -159,7 +171,7 @@ impl Api {
         }
     }
 
-    async fn admitted(&self, cx: &Cx, call: &Call<'_>, tries: u32, last: &str) -> Result<(), ApiError> {
+    async fn admitted(&self, cx: &Cx, call: &Call<'_>, tries: u32, last: &str) -> Result<Admitted<'_>, ApiError> {
         loop {
             if cx.stop().is_requested() {
                 return Err(fail(call, Trouble::Stopped));
@@ -169,7 +181,7 @@ impl Api {
                 return Err(fail(call, Trouble::OutOfTime { tries, last: last.to_owned() }));
             }
             match self.governor.admit(call.purpose, Instant::now()) {
-                Ok(()) => return Ok(()),
+                Ok(admitted) => return Ok(admitted),
                 Err(wait) => self.pause(cx, call, wait, tries, &format!("{last}; the hourly limit is used up")).await?,
             }
         }
@@ -182,7 +194,7 @@ impl Api {
         if rest(cx, time).await { Ok(()) } else { Err(fail(call, Trouble::Stopped)) }
     }
 
-    async fn once(&self, call: &Call<'_>) -> Result<Value, ApiError> {
+    async fn once(&self, call: &Call<'_>, admitted: Admitted<'_>) -> Result<Value, ApiError> {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let mut request = self
             .client
@@ -193,32 +205,42 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
+        let error = |told: Told, trouble| ApiError { call: call.name(), told: Box::new(told), trouble };
         let no_answer = |source: reqwest::Error| {
             // The URL may hold a label selector, never a secret, but it is in the call already.
             let source = source.without_url();
-            fail(call, Trouble::NoAnswer { never_sent: source.is_connect(), source })
+            Trouble::NoAnswer { never_sent: source.is_connect(), source }
         };
-        let response = request.send().await.map_err(no_answer)?;
-        let number = |name: &str| {
-            response.headers().get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse::<u32>().ok())
-        };
-        self.governor.learn(number("RateLimit-Limit"), number("RateLimit-Remaining"), Instant::now());
-        let correlation = response.headers().get("X-Correlation-Id").and_then(|v| v.to_str().ok()).map(Box::from);
+        let response = request.send().await.map_err(|e| error(Told::default(), no_answer(e)))?;
+        let told = told(&response);
+        admitted.answered(told.rate, Instant::now());
         let status = response.status();
-        let text = response.text().await.map_err(no_answer)?;
-        let trouble = if status.is_success() {
-            if text.trim().is_empty() {
-                return Ok(Value::Null);
-            }
-            match serde_json::from_str(&text) {
-                Ok(value) => return Ok(value),
-                Err(e) => Trouble::Garbled { status: status.as_u16(), reason: e.to_string() },
-            }
-        } else {
-            refusal(status.as_u16(), &text)
+        // The head is kept whatever becomes of the body.
+        let text = match response.text().await {
+            Ok(text) => text,
+            Err(e) => return Err(error(told, no_answer(e))),
         };
-        Err(ApiError { call: call.name(), correlation, trouble })
+        if !status.is_success() {
+            return Err(error(told, refusal(status.as_u16(), &text)));
+        }
+        if text.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text)
+            .map_err(|e| error(told, Trouble::Garbled { status: status.as_u16(), reason: e.to_string() }))
     }
+}
+
+fn told(response: &reqwest::Response) -> Told {
+    let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+    let number = |name: &str| header(name).and_then(|v| v.parse::<u32>().ok());
+    let rate = match (number("RateLimit-Limit"), number("RateLimit-Remaining")) {
+        (Some(limit), Some(remaining)) => {
+            Some(Rate { limit, remaining, full_at: header("RateLimit-Reset").and_then(|v| v.parse().ok()) })
+        }
+        (Some(_) | None, _) => None,
+    };
+    Told { status: Some(response.status().as_u16()), correlation: header("X-Correlation-Id").map(Box::from), rate }
 }
 
 /// Rests, unless the run is asked to stop; says whether it rested.
@@ -230,16 +252,13 @@ pub(crate) async fn rest(cx: &Cx, time: Duration) -> bool {
 }
 
 fn fail(call: &Call<'_>, trouble: Trouble) -> ApiError {
-    ApiError { call: call.name(), correlation: None, trouble }
+    ApiError::silent(call.name(), trouble)
 }
 
 /// Reads a part of an answer.
 pub(crate) fn decode<T: DeserializeOwned>(call: &str, value: Value) -> Result<T, ApiError> {
-    serde_json::from_value(value).map_err(|e| ApiError {
-        call: call.to_owned(),
-        correlation: None,
-        trouble: Trouble::Garbled { status: 200, reason: e.to_string() },
-    })
+    serde_json::from_value(value)
+        .map_err(|e| ApiError::silent(call, Trouble::Garbled { status: 200, reason: e.to_string() }))
 }
 
 fn refusal(status: u16, text: &str) -> Trouble {

@@ -27,8 +27,14 @@ pub struct HetznerConfig {
     pub k3s_install_url: String,
     /// Folder with the distribution's own machine templates, for cells with `template = "community"`.
     pub community: Option<PathBuf>,
+    /// What machines to order, beyond what a node needs.
+    pub machines: MachineChoice,
+    /// Ports of the nodes that are open to the world besides the site's own, `9500` for instance.
+    pub open_ports: Vec<u16>,
     /// How long to wait for what.
     pub patience: Patience,
+    /// How fast requests follow one another.
+    pub pace: Pace,
 }
 
 impl HetznerConfig {
@@ -44,9 +50,33 @@ impl HetznerConfig {
             runner_address: None,
             k3s_install_url: "https://get.k3s.io".to_owned(),
             community: None,
+            machines: MachineChoice::default(),
+            open_ports: Vec::new(),
             patience: Patience::default(),
+            pace: Pace::default(),
         }
     }
+}
+
+/// Which machines may carry nodes. What they need at least is not a matter of configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MachineChoice {
+    /// Shared or dedicated cores; default: whatever is cheapest.
+    pub cores: Cores,
+    /// Only this server type for nodes that carry workloads, by name; default: any that fits.
+    pub server_type: Option<String>,
+}
+
+/// Whose cores.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cores {
+    /// Whatever is cheapest.
+    #[default]
+    Any,
+    /// Shared with other tenants.
+    Shared,
+    /// The machine's own.
+    Dedicated,
 }
 
 /// How long to wait for what, at most. The context's own deadline always wins.
@@ -61,6 +91,10 @@ pub struct Patience {
     pub boot: Duration,
     /// From configured to Ready with add-ons.
     pub ready: Duration,
+    /// For machines to become available where every candidate was refused for lack of capacity; nothing: one round.
+    pub capacity: Duration,
+    /// How long a server may stay `off` after all its actions succeeded, before it is replaced.
+    pub off: Duration,
 }
 
 impl Default for Patience {
@@ -70,6 +104,72 @@ impl Default for Patience {
             actions: Duration::from_secs(7 * 60),
             boot: Duration::from_secs(12 * 60),
             ready: Duration::from_secs(5 * 60),
+            capacity: Duration::from_secs(3 * 60),
+            off: Duration::from_secs(60),
         }
+    }
+}
+
+/// How fast requests follow one another. The default suits the real API: short pauses there cost requests of an hourly limit
+/// that everybody in the project shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The pause before the first further try of a request; each one after it is twice as long.
+    pub retry: Duration,
+    /// The longest pause between two tries.
+    pub longest: Duration,
+    /// Most tries of one request. Refusals for the rate limit do not count.
+    pub tries: u32,
+    /// The pause before the first look at running actions; it doubles while the same ones run.
+    pub look: Duration,
+    /// The longest pause between two looks: one request for up to 25 actions, whoever waits for them.
+    pub look_longest: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(1),
+            longest: Duration::from_secs(30),
+            tries: 8,
+            look: Duration::from_secs(1),
+            look_longest: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Pace {
+    /// For an API next door, where a request costs nothing and an action takes no time.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self {
+            retry: Duration::from_millis(100),
+            longest: Duration::from_secs(5),
+            look: Duration::from_millis(50),
+            ..Self::default()
+        }
+    }
+
+    /// The pause before the n-th further try, from 0, without jitter.
+    #[must_use]
+    pub fn pause(&self, n: u32) -> Duration {
+        self.retry.saturating_mul(1 << n.min(16)).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_from_a_second_and_end_at_half_a_minute() {
+        let pace = Pace::default();
+        let seconds: Vec<u64> = (0..7).map(|n| pace.pause(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(pace.pause(u32::MAX), Duration::from_secs(30));
+        assert!(
+            Patience::default().answer >= Duration::from_secs(30),
+            "repeating in parallel once got an account blocked"
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::api::{Api, Call, Outcome, decode, rest};
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
-use super::retry::{self, Effect};
+use super::retry::Effect;
 use super::wire::{Action, Thing};
 
 /// A kind of resource with a name: what wraps many and one of them.
@@ -21,21 +21,39 @@ pub(crate) struct Kind {
     pub(crate) many: &'static str,
     /// `server`: key of one.
     pub(crate) one: &'static str,
+    /// Whether making one starts actions.
+    pub(crate) acts: Acts,
 }
 
-pub(crate) const SERVER: Kind = Kind { many: "servers", one: "server" };
-pub(crate) const LOAD_BALANCER: Kind = Kind { many: "load_balancers", one: "load_balancer" };
-pub(crate) const NETWORK: Kind = Kind { many: "networks", one: "network" };
-pub(crate) const FIREWALL: Kind = Kind { many: "firewalls", one: "firewall" };
-pub(crate) const PLACEMENT_GROUP: Kind = Kind { many: "placement_groups", one: "placement_group" };
-pub(crate) const SSH_KEY: Kind = Kind { many: "ssh_keys", one: "ssh_key" };
+/// Whether making a thing of a kind starts actions, which can then be listed under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acts {
+    /// It does.
+    Yes,
+    /// It is there at once.
+    No,
+}
+
+const fn kind(many: &'static str, one: &'static str, acts: Acts) -> Kind {
+    Kind { many, one, acts }
+}
+
+pub(crate) const SERVER: Kind = kind("servers", "server", Acts::Yes);
+pub(crate) const LOAD_BALANCER: Kind = kind("load_balancers", "load_balancer", Acts::Yes);
+pub(crate) const FIREWALL: Kind = kind("firewalls", "firewall", Acts::Yes);
+pub(crate) const VOLUME: Kind = kind("volumes", "volume", Acts::Yes);
+pub(crate) const PRIMARY_IP: Kind = kind("primary_ips", "primary_ip", Acts::Yes);
+pub(crate) const NETWORK: Kind = kind("networks", "network", Acts::No);
+pub(crate) const PLACEMENT_GROUP: Kind = kind("placement_groups", "placement_group", Acts::No);
+pub(crate) const SSH_KEY: Kind = kind("ssh_keys", "ssh_key", Acts::No);
+pub(crate) const IMAGE: Kind = kind("images", "image", Acts::No);
 
 /// Something that exists now.
 #[derive(Debug)]
 pub(crate) struct Created<T> {
     /// What the API says about it.
     pub(crate) thing: T,
-    /// Actions that were started for it; none are known when its answer was lost.
+    /// Actions that were started for it, in the order in which they run.
     pub(crate) actions: Vec<Action>,
 }
 
@@ -63,8 +81,8 @@ pub(crate) async fn create<T: DeserializeOwned>(
     let mut lost = None;
     for n in 0..=REPEATS {
         // A name stays taken for a moment after its owner was deleted, and what broke down needs one too.
-        if n > 0 && !rest(cx, retry::pause(n)).await {
-            return Err(ApiError { call: label, correlation: None, trouble: Trouble::Stopped });
+        if n > 0 && !rest(cx, api.pace().pause(n)).await {
+            return Err(ApiError::silent(label, Trouble::Stopped));
         }
         let error = match api.send(cx, &call).await? {
             Outcome::Answer(mut answer) => match decode(&label, answer.get(kind.one).cloned().unwrap_or_default()) {
@@ -74,26 +92,24 @@ pub(crate) async fn create<T: DeserializeOwned>(
             Outcome::LookUp(e) => e,
             Outcome::Gone => continue,
         };
-        if let Some(thing) = look_up(api, cx, lease, kind, name).await? {
-            return Ok(Created { thing, actions: Vec::new() });
+        if let Some(created) = look_up(api, cx, lease, kind, name).await? {
+            return Ok(created);
         }
         lost = Some(error);
     }
-    Err(lost.unwrap_or(ApiError {
-        call: label,
-        correlation: None,
-        trouble: Trouble::Garbled { status: 200, reason: format!("no `{}`", kind.one) },
+    Err(lost.unwrap_or_else(|| {
+        ApiError::silent(label, Trouble::Garbled { status: 200, reason: format!("no `{}`", kind.one) })
     }))
 }
 
-/// Finds a thing of this lease by its name.
-pub(crate) async fn look_up<T: DeserializeOwned>(
+/// Finds a thing of this lease by its name, with the actions that were started for it.
+async fn look_up<T: DeserializeOwned>(
     api: &Api,
     cx: &Cx,
     lease: &LeaseId,
     kind: Kind,
     name: &str,
-) -> Result<Option<T>, ApiError> {
+) -> Result<Option<Created<T>>, ApiError> {
     let call = format!("GET /{}", kind.many);
     let found: Vec<Value> = api.list(cx, kind.many, &[("name", name.to_owned())], Purpose::Work).await?;
     for value in found {
@@ -102,12 +118,24 @@ pub(crate) async fn look_up<T: DeserializeOwned>(
             continue;
         }
         if thing.labels.get(labels::LEASE).map(String::as_str) != Some(lease.as_str()) {
-            let trouble = Trouble::ForeignName { name: name.to_owned() };
-            return Err(ApiError { call, correlation: None, trouble });
+            return Err(ApiError::silent(call, Trouble::ForeignName { name: name.to_owned() }));
         }
-        return Ok(Some(decode(&call, value)?));
+        let actions = match kind.acts {
+            Acts::Yes => started(api, cx, kind, thing.id).await?,
+            Acts::No => Vec::new(),
+        };
+        return Ok(Some(Created { thing: decode(&call, value)?, actions }));
     }
     Ok(None)
+}
+
+/// The actions of a thing that is as new as it can be: all of them belong to its making. Without them a server whose start
+/// failed would only look as if it took long.
+async fn started(api: &Api, cx: &Cx, kind: Kind, id: u64) -> Result<Vec<Action>, ApiError> {
+    let query = vec![("sort", "id:asc".to_owned()), ("per_page", "50".to_owned())];
+    let call = Call::get(format!("/{}/{id}/actions", kind.many), query, Purpose::Work);
+    let mut answer: Value = api.read(cx, call).await?;
+    Ok(actions(&mut answer))
 }
 
 /// The actions of an answer, in the order in which they run. A shape that is not understood means none: the state of the

@@ -6,21 +6,44 @@ use std::fmt;
 use gsh_engine::failure::Failure;
 use gsh_model::outcome::Blame;
 
+use super::governor::Rate;
+
 /// A call that did not succeed. Never holds the token.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} failed{}", id(.correlation))]
+#[error("{call} failed{}", told)]
 pub(crate) struct ApiError {
     /// Method and path, `POST /servers`.
     pub(crate) call: String,
-    /// `X-Correlation-Id`, which Hetzner's support asks for.
-    pub(crate) correlation: Option<Box<str>>,
+    /// What the headers of the last answer said; nothing, where there was none.
+    pub(crate) told: Box<Told>,
     /// What went wrong.
     #[source]
     pub(crate) trouble: Trouble,
 }
 
-fn id(correlation: &Option<Box<str>>) -> String {
-    correlation.as_ref().map(|c| format!(" (correlation id {c})")).unwrap_or_default()
+/// What an answer's head says, whatever became of its body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// HTTP status.
+    pub(crate) status: Option<u16>,
+    /// `X-Correlation-Id`, which Hetzner's support asks for.
+    pub(crate) correlation: Option<Box<str>>,
+    /// What is left of the account's requests.
+    pub(crate) rate: Option<Rate>,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        parts.extend(self.status.map(|s| format!("HTTP {s}")));
+        parts.extend(self.correlation.as_ref().map(|c| format!("correlation id {c}")));
+        parts.extend(self.rate.map(|r| format!("{} of {} requests left", r.remaining, r.limit)));
+        // When it is full again matters where it is nearly empty.
+        let low = self.rate.filter(|r| r.remaining < r.limit / 10);
+        let full = low.and_then(|r| r.full_at).and_then(|at| jiff::Timestamp::from_second(at).ok());
+        parts.extend(full.map(|at| format!("all again at {at}")));
+        if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
+    }
 }
 
 /// What went wrong with a call.
@@ -89,18 +112,9 @@ fn fields(details: &[String]) -> String {
 }
 
 impl ApiError {
-    /// The code of a refusal.
-    #[must_use]
-    pub(crate) fn code(&self) -> Option<&str> {
-        match &self.trouble {
-            Trouble::Refused { code, .. } => Some(code),
-            Trouble::NoAnswer { .. }
-            | Trouble::Garbled { .. }
-            | Trouble::Action { .. }
-            | Trouble::ForeignName { .. }
-            | Trouble::OutOfTime { .. }
-            | Trouble::Stopped => None,
-        }
+    /// Trouble that no answer told.
+    pub(crate) fn silent(call: impl Into<String>, trouble: Trouble) -> Self {
+        Self { call: call.into(), told: Box::default(), trouble }
     }
 
     /// Whether the cloud has no machine of that kind there: the next candidate may do.
@@ -109,7 +123,11 @@ impl ApiError {
         match &self.trouble {
             Trouble::Refused { code, message, .. } => match code.as_str() {
                 "resource_unavailable" | "placement_error" => true,
-                "invalid_input" => message.contains("unsupported location"),
+                // How a type that is not sold there, or no longer, is refused.
+                "invalid_input" => {
+                    message.contains("unsupported location")
+                        || (message.contains("server type") && message.contains("deprecated"))
+                }
                 _ => false,
             },
             Trouble::NoAnswer { .. }
@@ -125,11 +143,15 @@ impl ApiError {
     #[must_use]
     pub(crate) fn class(&self) -> (&'static str, Blame) {
         match &self.trouble {
-            Trouble::Refused { status, code, .. } => match (code.as_str(), status) {
+            Trouble::Refused { status, code, message, .. } => match (code.as_str(), status) {
                 _ if self.is_capacity() => ("GSH-CLOUD-006", Blame::Environment),
                 ("unauthorized" | "token_readonly" | "forbidden", _) => ("GSH-CLOUD-004", Blame::Environment),
                 ("rate_limit_exceeded", _) => ("GSH-CLOUD-005", Blame::Environment),
                 ("resource_limit_exceeded", _) => ("GSH-CLOUD-007", Blame::Environment),
+                // It was sold when the catalogue was read.
+                ("invalid_input", _) if message.contains("image") && message.contains("deprecated") => {
+                    ("GSH-CLOUD-008", Blame::Environment)
+                }
                 ("invalid_input" | "json_error" | "method_not_allowed" | "deprecated_api_endpoint", _) => {
                     ("GSH-CLOUD-003", Blame::Harness)
                 }

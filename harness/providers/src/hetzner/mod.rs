@@ -21,5 +21,5 @@ mod state;
 mod topology;
 mod wire;
 
-pub use config::{HetznerConfig, Patience};
+pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience};
 pub use provider::HetznerProvider;

@@ -9,9 +9,11 @@ use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, NodeRole, Pr
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use gsh_model::scenario::Need;
 
+use super::actions::Watched;
 use super::api::Api;
 use super::catalogue::Catalogue;
 use super::config::HetznerConfig;
+use super::machines::Shortages;
 use super::state::Leases;
 use super::topology::{Member, worker_name};
 use crate::k3s::node::Join;
@@ -20,7 +22,9 @@ use crate::k3s::node::Join;
 pub struct HetznerProvider {
     pub(crate) config: HetznerConfig,
     pub(crate) api: Api,
+    pub(crate) actions: Watched,
     pub(crate) catalogue: Catalogue,
+    pub(crate) shortages: Shortages,
     pub(crate) leases: Leases,
 }
 
@@ -36,9 +40,16 @@ impl HetznerProvider {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn new(config: HetznerConfig) -> Result<Self, Failure> {
-        let api = Api::new(&config.endpoint, config.token.clone(), config.patience.answer)
+        let api = Api::new(&config)
             .map_err(|e| Failure::harness("GSH-CLOUD-001", "an HTTP client", "it cannot be set up").because(&e))?;
-        Ok(Self { config, api, catalogue: Catalogue::default(), leases: Leases::default() })
+        Ok(Self {
+            config,
+            api,
+            actions: Watched::default(),
+            catalogue: Catalogue::default(),
+            shortages: Shortages::default(),
+            leases: Leases::default(),
+        })
     }
 
     /// API requests sent so far, refused and repeated ones included.

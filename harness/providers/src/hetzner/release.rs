@@ -3,7 +3,6 @@
 //! **Invariant:** every list here carries a label selector of ours. Nothing is deleted that was not in such a list.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::future::join_all;
 use gsh_engine::cx::Cx;
@@ -12,18 +11,15 @@ use gsh_engine::provider::{FoundLease, ReleaseFailure, Released};
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use jiff::Timestamp;
 
-use super::actions::finished;
 use super::api::rest;
-use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, SERVER, SSH_KEY};
+use super::create::{
+    FIREWALL, IMAGE, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, PRIMARY_IP, SERVER, SSH_KEY, VOLUME,
+};
 use super::error::ApiError;
 use super::governor::Purpose;
 use super::labels;
 use super::provider::HetznerProvider;
 use super::wire::Thing;
-
-const VOLUME: Kind = Kind { many: "volumes", one: "volume" };
-const PRIMARY_IP: Kind = Kind { many: "primary_ips", one: "primary_ip" };
-const IMAGE: Kind = Kind { many: "images", one: "image" };
 
 /// Every kind that can carry our labels, in the order in which they can be removed, with the word for it in records.
 const KINDS: [(Kind, &str); 9] = [
@@ -94,7 +90,7 @@ impl HetznerProvider {
                 return Ok(Released { removed });
             }
             // Out of time, what is left is worth more than another try: it must be told.
-            if pass > 0 && (cx.left().is_zero() || !rest(cx, Duration::from_millis(100 << pass)).await) {
+            if pass > 0 && (cx.left().is_zero() || !rest(cx, self.config.pace.pause(pass)).await) {
                 break;
             }
             trouble = self.sweep_once(cx, &found).await.err();
@@ -137,7 +133,7 @@ impl HetznerProvider {
                 }
             }
             let patience = self.config.patience.actions;
-            if let Err(e) = finished(&self.api, cx, actions, patience, Purpose::Teardown).await {
+            if let Err(e) = self.actions.finished(&self.api, cx, actions, patience, Purpose::Teardown).await {
                 trouble = trouble.or(Some(e));
             }
         }

@@ -53,9 +53,10 @@ pub(crate) fn placement_group(name: &str, labels: &Labels) -> Value {
     value(request)
 }
 
-/// `POST /firewalls`: the site's ports from anywhere; the Kubernetes API and the machines' SSH from the runner and the
-/// private network. Firewalls act on the public interface only, so what nodes say to each other needs no rule.
-pub(crate) fn firewall(name: &str, runner: Option<IpAddr>, labels: &Labels) -> Value {
+/// `POST /firewalls`: the given ports from anywhere; the Kubernetes API and the machines' SSH from the runner and the
+/// private network. Firewalls act on the public interface only, so what nodes say to each other needs no rule, and neither
+/// does what load balancers pass on over the private network.
+pub(crate) fn firewall(name: &str, ports: &[u16], runner: Option<IpAddr>, labels: &Labels) -> Value {
     let world = || vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
     let ours = match runner {
         Some(IpAddr::V4(ip)) => vec![format!("{ip}/32"), NETWORK_RANGE.to_owned()],
@@ -70,22 +71,22 @@ pub(crate) fn firewall(name: &str, runner: Option<IpAddr>, labels: &Labels) -> V
         rule
     };
     let mut request = models::CreateFirewallRequest::new(name.to_owned());
-    request.rules = Some(vec![
-        rule(80, world(), "site"),
-        rule(443, world(), "site"),
-        rule(22, world(), "SSH gateway of workspaces"),
-        rule(API_PORT, ours.clone(), "Kubernetes API"),
-        rule(SSH_PORT, ours, "SSH of the machine"),
-    ]);
+    let purpose = |port: u16| match port {
+        22 => "SSH gateway of workspaces",
+        80 | 443 => "site",
+        _ => "opened by the configuration",
+    };
+    let mut rules: Vec<models::Rule> = ports.iter().map(|port| rule(*port, world(), purpose(*port))).collect();
+    rules.push(rule(API_PORT, ours.clone(), "Kubernetes API"));
+    rules.push(rule(SSH_PORT, ours, "SSH of the machine"));
+    request.rules = Some(rules);
     request.labels = hash(labels);
     value(request)
 }
 
-/// What a load balancer does.
+/// What a load balancer does, apart from where and which type.
 pub(crate) struct Balancer<'a> {
     pub(crate) name: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) location: &'a str,
     pub(crate) network: u64,
     pub(crate) ports: &'a [u16],
     /// Which servers are behind it.
@@ -94,9 +95,9 @@ pub(crate) struct Balancer<'a> {
 }
 
 /// `POST /load_balancers`: TCP, over the private network, health-checked by connecting.
-pub(crate) fn load_balancer(balancer: &Balancer<'_>) -> Value {
-    let mut request = models::CreateLoadBalancerRequest::new(balancer.kind.to_owned(), balancer.name.to_owned());
-    request.location = Some(balancer.location.to_owned());
+pub(crate) fn load_balancer(balancer: &Balancer<'_>, candidate: &Candidate) -> Value {
+    let mut request = models::CreateLoadBalancerRequest::new(candidate.server_type.clone(), balancer.name.to_owned());
+    request.location = Some(candidate.location.clone());
     request.network = Some(id(balancer.network));
     request.algorithm =
         Some(Box::new(models::LoadBalancerAlgorithm::new(models::load_balancer_algorithm::Type::RoundRobin)));
@@ -127,7 +128,7 @@ pub(crate) struct Order<'a> {
     pub(crate) ssh_key: u64,
     pub(crate) network: u64,
     pub(crate) firewall: u64,
-    pub(crate) placement_group: Option<u64>,
+    pub(crate) placement_group: u64,
     pub(crate) user_data: &'a str,
     pub(crate) labels: &'a Labels,
 }
@@ -140,7 +141,7 @@ pub(crate) fn server(order: &Order<'_>, candidate: &Candidate) -> Value {
     request.ssh_keys = Some(vec![order.ssh_key.to_string()]);
     request.networks = Some(vec![id(order.network)]);
     request.firewalls = Some(vec![models::CreateServerRequestFirewalls::new(id(order.firewall))]);
-    request.placement_group = order.placement_group.map(id);
+    request.placement_group = Some(id(order.placement_group));
     request.user_data = Some(order.user_data.to_owned());
     request.start_after_create = Some(true);
     let mut public = models::CreateServerRequestPublicNet::new();

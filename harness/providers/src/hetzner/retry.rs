@@ -1,8 +1,9 @@
-//! What to do after a call that did not succeed: a table of error code and of whether the call can have taken effect.
-//! Pure; the loop that obeys it is in [`super::api`].
+//! What to do after a call that did not succeed: a table of what was answered and of what the call changes. Pure; the loop
+//! that obeys it is in [`super::api`].
 
 use std::time::Duration;
 
+use super::config::Pace;
 use super::error::{ApiError, Trouble};
 
 /// What a call changes when it succeeds.
@@ -10,8 +11,10 @@ use super::error::{ApiError, Trouble};
 pub(crate) enum Effect {
     /// Nothing.
     Read,
-    /// Makes something with a name of its own.
+    /// Makes something that can be found again, by its name or its labels.
     Create,
+    /// Brings something into a state; doing it twice is doing it once.
+    Change,
     /// Removes something; doing it twice is doing it once.
     Delete,
 }
@@ -23,7 +26,7 @@ pub(crate) enum Next {
     Again(Duration),
     /// Try again after this pause. The API only said "not now", so it counts for nothing.
     NotNow(Duration),
-    /// It may have happened: look for the thing by name before anything else.
+    /// It may have happened: look for the thing before anything else.
     LookUp,
     /// It has happened: what should be gone is gone.
     Done,
@@ -31,49 +34,95 @@ pub(crate) enum Next {
     GiveUp,
 }
 
-/// Most tries of one call, refusals for the rate limit not counted.
-pub(crate) const TRIES: u32 = 8;
-
-/// The pause before the n-th further try (from 0), without jitter: from 100 ms, doubling, to 30 s. The first ones are
-/// short because most conflicts on one network end within the second.
-pub(crate) fn pause(n: u32) -> Duration {
-    Duration::from_millis(100_u64.saturating_mul(1 << n.min(12))).min(Duration::from_secs(30))
+/// What a row of the table matches.
+#[derive(Debug, Clone, Copy)]
+enum On {
+    /// An error envelope with one of these codes, whatever its status.
+    Codes(&'static [&'static str]),
+    /// An answer with a status in this range that no row above it names.
+    Status(u16, u16),
+    /// The connection was never made: nothing can have happened.
+    NotSent,
+    /// It was sent, and there is no answer, or none that can be understood: anything can have happened.
+    Lost,
 }
 
-/// The pause after the n-th refusal for the rate limit in a row: never longer than ten times what one request takes to
-/// refill.
-pub(crate) fn pause_for_rate(n: u32) -> Duration {
-    pause(n).min(Duration::from_secs(10))
+/// What a row says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Again,
+    /// Again, but only once.
+    Once,
+    NotNow,
+    LookUp,
+    Done,
+    GiveUp,
 }
 
-/// The table. `tries` is the number of requests sent so far, `refused` how many of them the rate limit refused.
-pub(crate) fn next(effect: Effect, error: &ApiError, tries: u32, refused: u32) -> Next {
+use Effect::{Change, Create, Delete, Read};
+use On::{Codes, Lost, NotSent, Status};
+
+/// The table. The first row that matches decides; what no row matches is given up. Codes are those of Hetzner's API
+/// reference; every other way of refusing means that nothing has happened and that asking again changes nothing.
+#[rustfmt::skip]
+const TABLE: [(On, &[Effect], Then); 18] = [
+    // The account's limit, whoever used it up.
+    (Codes(&["rate_limit_exceeded"]),                               &[Read, Create, Change, Delete], Then::NotNow),
+    (Status(429, 429),                                              &[Read, Create, Change, Delete], Then::NotNow),
+    // Something else is going on there; nothing has happened.
+    (Codes(&["conflict", "locked", "resource_locked"]),             &[Read, Create, Change, Delete], Then::Again),
+    (Codes(&["maintenance"]),                                       &[Read, Create, Change, Delete], Then::Again),
+    // A firewall, address or slot is in use for some seconds after its last server was deleted.
+    (Codes(&["resource_in_use", "must_be_unassigned"]),             &[Delete],                       Then::Again),
+    (Codes(&["placement_group_member_limit_reached"]),              &[Create],                       Then::Again),
+    // A backend refused; on networks this is how "servers are attached" is said.
+    (Codes(&["service_error"]),                                     &[Read, Create, Change, Delete], Then::Again),
+    // What a server held counts for some seconds after it was deleted.
+    (Codes(&["resource_limit_exceeded"]),                           &[Create],                       Then::Once),
+    (Codes(&["not_found"]),                                         &[Delete],                       Then::Done),
+    (Status(404, 404),                                              &[Delete],                       Then::Done),
+    // Somebody has that name: most likely an earlier try of ours whose answer was lost.
+    (Codes(&["uniqueness_error"]),                                  &[Create],                       Then::LookUp),
+    // The server side broke down, perhaps after the effect.
+    (Status(500, 599),                                              &[Create],                       Then::LookUp),
+    (Status(500, 599),                                              &[Read, Change, Delete],         Then::Again),
+    // A proxy in between cut it short.
+    (Status(408, 408),                                              &[Create],                       Then::LookUp),
+    (Status(408, 408),                                              &[Read, Change, Delete],         Then::Again),
+    (NotSent,                                                       &[Read, Create, Change, Delete], Then::Again),
+    (Lost,                                                          &[Create],                       Then::LookUp),
+    (Lost,                                                          &[Read, Change, Delete],         Then::Again),
+];
+
+/// The row for a call that did not succeed.
+fn row(effect: Effect, error: &ApiError) -> Then {
+    let matches = |on: &On| match (on, &error.trouble) {
+        (Codes(codes), Trouble::Refused { code, .. }) => codes.contains(&code.as_str()),
+        (Status(from, to), Trouble::Refused { status, .. }) => (*from..=*to).contains(status),
+        (NotSent, Trouble::NoAnswer { never_sent, .. }) => *never_sent,
+        (Lost, Trouble::NoAnswer { never_sent, .. }) => !never_sent,
+        (Lost, Trouble::Garbled { .. }) => true,
+        (Codes(_) | Status(..) | NotSent | Lost, _) => false,
+    };
+    let found = TABLE.iter().find(|(on, effects, _)| effects.contains(&effect) && matches(on));
+    found.map_or(Then::GiveUp, |(_, _, then)| *then)
+}
+
+/// Reads the table. `tries` is the number of requests sent so far, `refused` how many of them the rate limit refused.
+pub(crate) fn next(pace: &Pace, effect: Effect, error: &ApiError, tries: u32, refused: u32) -> Next {
     let counted = tries.saturating_sub(refused);
-    let again = if counted < TRIES { Next::Again(pause(counted.saturating_sub(1))) } else { Next::GiveUp };
-    match &error.trouble {
-        Trouble::Refused { status, code, .. } => match (code.as_str(), *status, effect) {
-            ("rate_limit_exceeded", _, _) | (_, 429, _) => Next::NotNow(pause_for_rate(refused.saturating_sub(1))),
-            // Refused because something else is going on: nothing has happened.
-            ("conflict" | "locked" | "resource_locked", _, _) => again,
-            // A firewall, address or group is in use for some seconds after its last server was deleted.
-            ("resource_in_use" | "must_be_unassigned", _, Effect::Delete) => again,
-            ("service_error", _, Effect::Delete) => again,
-            ("not_found", _, Effect::Delete) | (_, 404, Effect::Delete) => Next::Done,
-            // Somebody has that name: most likely an earlier try of ours whose answer was lost.
-            ("uniqueness_error", _, Effect::Create) => Next::LookUp,
-            // The server side broke down, perhaps after the effect.
-            (_, 500..=599, Effect::Create) => Next::LookUp,
-            (_, 500..=599, Effect::Read | Effect::Delete) => again,
-            _ => Next::GiveUp,
-        },
-        Trouble::NoAnswer { never_sent: true, .. } => again,
-        Trouble::NoAnswer { never_sent: false, .. } | Trouble::Garbled { .. } => match effect {
-            Effect::Create => Next::LookUp,
-            Effect::Read | Effect::Delete => again,
-        },
-        Trouble::Action { .. } | Trouble::ForeignName { .. } | Trouble::OutOfTime { .. } | Trouble::Stopped => {
-            Next::GiveUp
-        }
+    let again = |most: u32| match counted < most {
+        true => Next::Again(pace.pause(counted.saturating_sub(1))),
+        false => Next::GiveUp,
+    };
+    match row(effect, error) {
+        Then::Again => again(pace.tries),
+        Then::Once => again(2),
+        // The governor knows how long; this is for the case that it was told nothing.
+        Then::NotNow => Next::NotNow(pace.pause(refused.saturating_sub(1))),
+        Then::LookUp => Next::LookUp,
+        Then::Done => Next::Done,
+        Then::GiveUp => Next::GiveUp,
     }
 }
 
@@ -81,66 +130,83 @@ pub(crate) fn next(effect: Effect, error: &ApiError, tries: u32, refused: u32) -
 mod tests {
     use super::*;
 
-    fn refused(status: u16, code: &str) -> ApiError {
-        ApiError {
-            call: "POST /servers".into(),
-            correlation: None,
-            trouble: Trouble::Refused { status, code: code.into(), message: String::new(), details: Vec::new() },
-        }
+    fn error(trouble: Trouble) -> ApiError {
+        ApiError::silent("POST /servers", trouble)
     }
 
+    fn refused(status: u16, code: &str) -> ApiError {
+        error(Trouble::Refused { status, code: code.into(), message: String::new(), details: Vec::new() })
+    }
+
+    const ALL: [Effect; 4] = [Read, Create, Change, Delete];
+
+    /// Every code of the fact sheet with its status, and what a read, a create, a change and a delete do about it:
+    /// `a`gain, `1` more time, `n`ot now, `l`ook up, `d`one, `-` give up.
     #[test]
     fn every_refusal_has_its_row() {
-        use Effect::{Create, Delete, Read};
-        let first = Next::Again(pause(0));
-        for (status, code, effect, expected) in [
-            (429, "rate_limit_exceeded", Create, Next::NotNow(pause_for_rate(0))),
-            (409, "conflict", Create, first),
-            (423, "locked", Delete, first),
-            (409, "uniqueness_error", Create, Next::LookUp),
-            (409, "uniqueness_error", Read, Next::GiveUp),
-            (504, "timeout", Create, Next::LookUp),
-            (502, "bad_gateway", Read, first),
-            (500, "server_error", Delete, first),
-            (404, "not_found", Delete, Next::Done),
-            (404, "not_found", Read, Next::GiveUp),
-            (422, "resource_in_use", Delete, first),
-            (422, "must_be_unassigned", Delete, first),
-            (412, "resource_unavailable", Create, Next::GiveUp),
-            (422, "placement_error", Create, Next::GiveUp),
-            (403, "resource_limit_exceeded", Create, Next::GiveUp),
-            (422, "invalid_input", Create, Next::GiveUp),
-            (401, "unauthorized", Read, Next::GiveUp),
-            (423, "protected", Delete, Next::GiveUp),
+        for (status, code, expected) in [
+            (400, "json_error", "----"),
+            (401, "unauthorized", "----"),
+            (401, "token_readonly", "----"),
+            (403, "forbidden", "----"),
+            (403, "maintenance", "aaaa"),
+            (403, "resource_limit_exceeded", "-1--"),
+            (404, "not_found", "---d"),
+            (405, "method_not_allowed", "----"),
+            (408, "http_408", "alaa"),
+            (409, "uniqueness_error", "-l--"),
+            (409, "conflict", "aaaa"),
+            (410, "deprecated_api_endpoint", "----"),
+            (412, "resource_unavailable", "----"),
+            (422, "placement_error", "----"),
+            (422, "placement_group_member_limit_reached", "-a--"),
+            (422, "invalid_input", "----"),
+            (422, "service_error", "aaaa"),
+            (422, "unsupported_error", "----"),
+            (422, "resource_in_use", "---a"),
+            (422, "must_be_unassigned", "---a"),
+            (423, "locked", "aaaa"),
+            (423, "protected", "----"),
+            (429, "rate_limit_exceeded", "nnnn"),
+            (429, "http_429", "nnnn"),
+            (500, "server_error", "alaa"),
+            (502, "http_502", "alaa"),
+            (502, "bad_gateway", "alaa"),
+            (503, "unavailable", "alaa"),
+            (504, "timeout", "alaa"),
+            (418, "something_new", "----"),
         ] {
-            assert_eq!(next(effect, &refused(status, code), 1, 0), expected, "{status} {code} {effect:?}");
+            let letter = |effect| match row(effect, &refused(status, code)) {
+                Then::Again => 'a',
+                Then::Once => '1',
+                Then::NotNow => 'n',
+                Then::LookUp => 'l',
+                Then::Done => 'd',
+                Then::GiveUp => '-',
+            };
+            let read: String = ALL.into_iter().map(letter).collect();
+            assert_eq!(read, expected, "{status} {code}");
         }
     }
 
     #[test]
     fn tries_end_but_rate_limits_do_not_count() {
-        assert_eq!(next(Effect::Read, &refused(503, "unavailable"), TRIES, 0), Next::GiveUp);
-        assert_eq!(next(Effect::Read, &refused(503, "unavailable"), TRIES + 5, 5), Next::GiveUp);
-        assert_eq!(next(Effect::Read, &refused(503, "unavailable"), TRIES + 4, 5), Next::Again(pause(TRIES - 2)));
-        assert!(matches!(next(Effect::Read, &refused(429, "rate_limit_exceeded"), 90, 90), Next::NotNow(_)));
+        let pace = Pace::default();
+        let most = pace.tries;
+        let read = |code, tries, refused_ones| next(&pace, Read, &refused(503, code), tries, refused_ones);
+        assert_eq!(read("unavailable", most, 0), Next::GiveUp);
+        assert_eq!(read("unavailable", most + 5, 5), Next::GiveUp);
+        assert_eq!(read("unavailable", most + 4, 5), Next::Again(pace.pause(most - 2)));
+        assert_eq!(read("rate_limit_exceeded", 90, 90), Next::NotNow(pace.longest));
+        let quota = refused(403, "resource_limit_exceeded");
+        assert_eq!(next(&pace, Create, &quota, 1, 0), Next::Again(pace.pause(0)));
+        assert_eq!(next(&pace, Create, &quota, 2, 0), Next::GiveUp);
     }
 
     #[test]
     fn an_answer_that_cannot_be_understood_may_hide_an_effect() {
-        let garbled = ApiError {
-            call: "POST /servers".into(),
-            correlation: None,
-            trouble: Trouble::Garbled { status: 201, reason: "no `server`".into() },
-        };
-        assert_eq!(next(Effect::Create, &garbled, 1, 0), Next::LookUp);
-        assert_eq!(next(Effect::Read, &garbled, 1, 0), Next::Again(pause(0)));
-    }
-
-    #[test]
-    fn pauses_grow_and_end_at_half_a_minute() {
-        assert_eq!(pause(0), Duration::from_millis(100));
-        assert_eq!(pause(3), Duration::from_millis(800));
-        assert_eq!(pause(40), Duration::from_secs(30));
-        assert_eq!(pause_for_rate(40), Duration::from_secs(10));
+        let garbled = error(Trouble::Garbled { status: 201, reason: "no `server`".into() });
+        assert_eq!(next(&Pace::default(), Create, &garbled, 1, 0), Next::LookUp);
+        assert_eq!(next(&Pace::default(), Read, &garbled, 1, 0), Next::Again(Pace::default().retry));
     }
 }

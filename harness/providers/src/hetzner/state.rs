@@ -10,6 +10,8 @@ use gsh_engine::secret::Secret;
 use gsh_model::lease::LeaseId;
 use gsh_ssh::KeyPair;
 
+use super::catalogue::Chosen;
+
 /// Ids and secrets of a lease, as soon as its base exists.
 pub(crate) struct Base {
     pub(crate) request: LeaseRequest,
@@ -18,13 +20,18 @@ pub(crate) struct Base {
     pub(crate) login_key: Secret,
     pub(crate) server_token: Secret,
     pub(crate) agent_token: Secret,
-    pub(crate) image: u64,
+    pub(crate) image: Chosen,
     pub(crate) ssh_key: u64,
     pub(crate) network: u64,
     pub(crate) firewall: u64,
-    pub(crate) placement_group: u64,
-    /// Servers put into the placement group so far; it takes ten.
-    pub(crate) placed: AtomicU32,
+    pub(crate) groups: tokio::sync::Mutex<Groups>,
+}
+
+/// The placement groups of a lease.
+pub(crate) struct Groups {
+    pub(crate) ids: Vec<u64>,
+    /// Servers put into them so far.
+    pub(crate) placed: usize,
 }
 
 /// A lease that is held.

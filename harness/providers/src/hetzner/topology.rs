@@ -1,8 +1,11 @@
 //! What a lease consists of: which machines, behind which load balancers. Pure.
 
+use std::net::IpAddr;
+
 use gsh_engine::provider::NodeRole;
 use gsh_model::axis::{Size, SshGateway};
 use gsh_model::lease::LeaseId;
+use serde::Serialize;
 
 use super::choice::{MANAGER, Needs, WORKER};
 use super::labels;
@@ -111,6 +114,36 @@ pub(crate) fn site_ports(gateway: SshGateway) -> Vec<u16> {
     }
 }
 
+/// A name of the site and what it should mean: for whoever wants the site in a public DNS. gsh itself needs none, and makes
+/// none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct DnsRecord {
+    /// Fully qualified, without a dot at the end.
+    pub(crate) name: String,
+    /// `A` or `AAAA`.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) value: IpAddr,
+    /// Seconds. Short: a lease lives for hours.
+    pub(crate) ttl: u32,
+}
+
+/// The records of a site: itself and its two wildcards at the ingress; and the Kubernetes API, where it has an address of its
+/// own.
+pub(crate) fn dns_records(domain: &str, ingress: IpAddr, managers: Option<IpAddr>) -> Vec<DnsRecord> {
+    let record = |name: String, value: IpAddr| {
+        let kind = match value {
+            IpAddr::V4(_) => "A",
+            IpAddr::V6(_) => "AAAA",
+        };
+        DnsRecord { name, kind, value, ttl: 60 }
+    };
+    let mut records: Vec<DnsRecord> =
+        ["", "*.", "*.ws."].map(|prefix| record(format!("{prefix}{domain}"), ingress)).to_vec();
+    records.extend(managers.map(|address| record(format!("k3s.{domain}"), address)));
+    records
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +156,20 @@ mod tests {
         assert_eq!(names(Size::Small), ["g7f3a-c1-a1-manager-1", "g7f3a-c1-a1-node-1"]);
         assert_eq!(names(Size::Medium).len(), 6);
         assert!(topology(&lease, Size::Medium).members().all(|m| m.carries_workloads() == m.name.contains("node")));
+    }
+
+    #[test]
+    fn a_site_has_three_names_and_the_api_one_where_it_has_an_address() {
+        let (site, api) = ("203.0.113.7".parse().expect("an address"), "2001:db8::1".parse().expect("an address"));
+        let records = dns_records("g.example", site, Some(api));
+        let lines: Vec<String> = records.iter().map(|r| format!("{} {} {}", r.name, r.kind, r.value)).collect();
+        let expected = [
+            "g.example A 203.0.113.7",
+            "*.g.example A 203.0.113.7",
+            "*.ws.g.example A 203.0.113.7",
+            "k3s.g.example AAAA 2001:db8::1",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(dns_records("g.example", site, None).len(), 3);
     }
 }

@@ -142,10 +142,20 @@ pub(crate) struct ServerType {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) cores: u32,
+    /// GB.
     #[serde(default)]
     pub(crate) memory: f64,
+    /// GB.
+    #[serde(default)]
+    pub(crate) disk: f64,
     #[serde(default)]
     pub(crate) architecture: String,
+    /// `shared` or `dedicated`.
+    #[serde(default)]
+    pub(crate) cpu_type: String,
+    /// Of the type everywhere, as it was told before there was one per location.
+    #[serde(default)]
+    pub(crate) deprecation: Option<Deprecation>,
     #[serde(default)]
     pub(crate) prices: Vec<Price>,
     #[serde(default)]
@@ -172,6 +182,8 @@ pub(crate) struct Deprecation {
 pub(crate) struct LoadBalancerType {
     pub(crate) name: String,
     #[serde(default)]
+    pub(crate) deprecation: Option<Deprecation>,
+    #[serde(default)]
     pub(crate) max_services: u32,
     #[serde(default)]
     pub(crate) max_targets: u32,
@@ -190,7 +202,19 @@ pub(crate) struct Location {
 pub(crate) struct Image {
     pub(crate) id: u64,
     #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
     pub(crate) status: String,
     #[serde(default)]
+    pub(crate) architecture: String,
+    /// GB that a machine's disk must have at least.
+    #[serde(default)]
+    pub(crate) disk_size: f64,
+    #[serde(default)]
     pub(crate) created: Option<jiff::Timestamp>,
+    #[serde(default)]
+    pub(crate) deprecation: Option<Deprecation>,
+    /// When its end was announced: all that was told before there was `deprecation`, and to be dropped from the API.
+    #[serde(default)]
+    pub(crate) deprecated: Option<jiff::Timestamp>,
 }

@@ -1,7 +1,5 @@
 //! The provider against the whole world below Gitpod: cloud, machines, Kubernetes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +7,13 @@ use gsh_emu_cluster::EmuClusters;
 use gsh_emu_hetzner::EmuHetzner;
 use gsh_emu_host::EmuHosts;
 use gsh_engine::cx::Cx;
-use gsh_engine::provider::{LeaseRequest, NodeRole, Provider, Site};
-use gsh_engine::reach::Reach;
-use gsh_engine::secret::Secret;
-use gsh_engine::stop::Stop;
-use gsh_model::axis::Cell;
-use gsh_model::lease::{LeaseId, RunId};
+use gsh_engine::provider::{NodeRole, Provider};
 use gsh_model::outcome::Blame;
+use gsh_providers::HetznerProvider;
 use gsh_providers::k3s::ready;
-use gsh_providers::{HetznerConfig, HetznerProvider};
 use gsh_world::World;
+
+use crate::lease::{self, left, request};
 
 struct Account {
     world: World,
@@ -32,35 +27,8 @@ async fn account() -> Account {
     let clusters = Arc::new(EmuClusters::new(world.clone(), Vec::new()));
     let hosts = Arc::new(EmuHosts::new(world.clone(), clusters));
     let cloud = EmuHetzner::new(world.clone(), hosts);
-    let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", cloud.tokens().read_write.clone()));
-    config.endpoint = cloud.listen().await.unwrap();
-    config.reach = Reach::with_ports(world.net().moved());
-    config.patience.boot = Duration::from_secs(30);
-    config.patience.ready = Duration::from_secs(30);
-    let provider = HetznerProvider::new(config).unwrap();
-    Account { world, cloud, provider, cx: Cx::unrecorded(Stop::new(), Duration::from_secs(120)) }
-}
-
-fn request(number: usize, axes: &[(&str, &str)]) -> LeaseRequest {
-    let mut cell = Cell::default();
-    for (axis, value) in axes {
-        cell.set(axis.parse().unwrap(), value).unwrap();
-    }
-    let run: RunId = "r20261123-164638-7f3a".parse().unwrap();
-    LeaseRequest {
-        lease: LeaseId::new(&run, number, 1),
-        run,
-        cell_id: cell.id(),
-        cell,
-        expires: "2026-11-24T00:00:00Z".parse().unwrap(),
-        site: Site {
-            domain: "site.example".to_owned(),
-            node_registry: "reg.site.example:20000".to_owned(),
-            ca_pem: Some("-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n".to_owned()),
-            cert_pem: String::new(),
-            key: Secret::new("site-key", "k"),
-        },
-    }
+    let provider = HetznerProvider::new(lease::config(&world, &cloud).await).unwrap();
+    Account { world, cloud, provider, cx: lease::cx() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,8 +42,7 @@ async fn every_size_becomes_a_cluster_and_leaves_nothing() {
         let before = account.provider.requests_sent();
         let released = account.provider.release(&account.cx, &request.lease).await.unwrap();
         assert!(!released.removed.is_empty());
-        let left: Vec<_> = account.cloud.inventory().items.into_iter().filter(|i| !i.stock).collect();
-        assert!(left.is_empty(), "{size}: {left:?}");
+        assert_eq!(left(&account.cloud), Vec::<String>::new(), "{size}");
         let sent = account.provider.requests_sent();
         assert!(size != "small" || sent <= 60, "{before} to make, {sent} in all:\n{}", account.cloud.request_log());
         drop(account.provider);
@@ -108,8 +75,7 @@ async fn two_leases_of_one_account_do_not_meet() {
     let names: Vec<&str> = second.nodes.iter().map(|n| n.name.as_str()).collect();
     ready::nodes(&account.cx, &second.kube, &names, Duration::from_secs(5), Blame::Environment).await.unwrap();
     account.provider.release(&account.cx, &two.lease).await.unwrap();
-    let left: Vec<_> = account.cloud.inventory().items.into_iter().filter(|i| !i.stock).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(left(&account.cloud), Vec::<String>::new());
     drop((first, second, account.provider));
     account.world.end().await;
 }

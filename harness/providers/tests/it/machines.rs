@@ -1,8 +1,6 @@
 //! The provider against the emulated cloud and emulated machines: what user-data does to a machine, and that each way to
 //! fail has its code. Whether k3s joins is decided here, by the test.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,18 +8,14 @@ use std::time::Duration;
 
 use gsh_emu_hetzner::EmuHetzner;
 use gsh_emu_host::EmuHosts;
-use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::provider::{LeaseRequest, Provider, Site};
-use gsh_engine::reach::Reach;
-use gsh_engine::secret::Secret;
-use gsh_engine::stop::Stop;
-use gsh_model::axis::Cell;
-use gsh_model::lease::{LeaseId, RunId};
+use gsh_engine::provider::Provider;
 use gsh_model::outcome::Blame;
-use gsh_providers::{HetznerConfig, HetznerProvider, Patience};
+use gsh_providers::HetznerProvider;
 use gsh_world::World;
 use gsh_world::ports::{Clusters, K3sStart, K3sState, MachineOrder, Machines};
+
+use crate::lease;
 
 /// Clusters that do as they are told: servers are active, agents get the state given.
 #[derive(Default)]
@@ -89,38 +83,14 @@ async fn order(spec: &str, axes: &[(&str, &str)], agents: Option<K3sState>, boot
     let late = Arc::new(Late::default());
     let cloud = EmuHetzner::new(world.clone(), late.clone());
     assert!(late.0.set(Arc::new(EmuHosts::new(world.clone(), told.clone()))).is_ok());
-    let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", cloud.tokens().read_write.clone()));
-    config.endpoint = cloud.listen().await.unwrap();
-    config.reach = Reach::with_ports(world.net().moved());
-    config.patience = Patience {
-        answer: Duration::from_secs(10),
-        actions: Duration::from_secs(20),
-        boot,
-        ready: Duration::from_millis(300),
-    };
-    let mut cell = Cell::default();
-    for (axis, value) in axes {
-        cell.set(axis.parse().unwrap(), value).unwrap();
-    }
-    let run: RunId = "r20261123-164638-7f3a".parse().unwrap();
-    let request = LeaseRequest {
-        lease: LeaseId::new(&run, 1, 1),
-        run,
-        cell_id: cell.id(),
-        cell,
-        expires: "2026-11-24T00:00:00Z".parse().unwrap(),
-        site: Site {
-            domain: "site.example".to_owned(),
-            node_registry: "reg.site.example:20000".to_owned(),
-            ca_pem: Some("-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n".to_owned()),
-            cert_pem: String::new(),
-            key: Secret::new("site-key", "k"),
-        },
-    };
+    let mut config = lease::config(&world, &cloud).await;
+    config.patience.boot = boot;
+    config.patience.ready = Duration::from_millis(300);
+    let request = lease::request(1, axes);
     let provider = HetznerProvider::new(config).unwrap();
-    let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(120));
+    let cx = lease::cx();
     let failure = provider.acquire(&cx, &request).await.expect_err("no Kubernetes API answers");
-    provider.release(&cx.teardown(Duration::from_secs(60)), &request.lease).await.unwrap();
+    provider.release(&cx, &request.lease).await.unwrap();
     let starts = told.starts.lock().unwrap().clone();
     let log = world.log().lines().into_iter().map(|l| format!("{} {}: {}", l.door, l.kind, l.text)).collect();
     world.end().await;

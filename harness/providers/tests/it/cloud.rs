@@ -1,36 +1,21 @@
 //! The provider against the emulated cloud, with no machines behind it: orders, lost answers, shortages, stops; and that a
 //! release leaves nothing, whatever happened before.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gsh_emu_hetzner::EmuHetzner;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::provider::{LeaseRequest, Provider, Site};
+use gsh_engine::provider::{LeaseRequest, Provider};
 use gsh_engine::secret::Secret;
 use gsh_engine::stop::Stop;
-use gsh_model::axis::Cell;
-use gsh_model::lease::{LeaseId, RunId};
 use gsh_model::outcome::Blame;
-use gsh_providers::{HetznerConfig, HetznerProvider, Patience};
+use gsh_providers::{HetznerConfig, HetznerProvider};
 use gsh_world::World;
-use gsh_world::ports::{MachineOrder, Machines};
 
-/// Machines that never answer.
-struct Nobody;
-
-impl Machines for Nobody {
-    fn create(&self, _: MachineOrder) {}
-    fn power_on(&self, _: u64) {}
-    fn power_off(&self, _: u64) {}
-    fn set_private(&self, _: u64, _: std::collections::BTreeMap<u64, Ipv4Addr>) {}
-    fn destroy(&self, _: u64) {}
-}
+use crate::lease::{self, Nobody};
 
 struct Account {
     world: World,
@@ -41,37 +26,19 @@ struct Account {
 }
 
 async fn account(hetzner: &str, axes: &[(&str, &str)]) -> Account {
+    account_with(hetzner, axes, |_| {}).await
+}
+
+async fn account_with(hetzner: &str, axes: &[(&str, &str)], more: impl FnOnce(&mut HetznerConfig)) -> Account {
     let spec = format!("[hetzner]\n{hetzner}").parse().unwrap();
     let world = World::new(spec).await.unwrap();
     let cloud = EmuHetzner::new(world.clone(), Arc::new(Nobody));
-    let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", cloud.tokens().read_write.clone()));
-    config.endpoint = cloud.listen().await.unwrap();
-    config.name = "embedded".to_owned();
-    config.patience = Patience {
-        answer: Duration::from_millis(500),
-        actions: Duration::from_secs(20),
-        boot: Duration::from_millis(50),
-        ready: Duration::from_millis(50),
-    };
-    let mut cell = Cell::default();
-    for (axis, value) in axes {
-        cell.set(axis.parse().unwrap(), value).unwrap();
-    }
-    let run: RunId = "r20261123-164638-7f3a".parse().unwrap();
-    let request = LeaseRequest {
-        lease: LeaseId::new(&run, 1, 1),
-        run,
-        cell_id: cell.id(),
-        cell,
-        expires: "2026-11-24T00:00:00Z".parse().unwrap(),
-        site: Site {
-            domain: "site.example".to_owned(),
-            node_registry: "reg.site.example:20000".to_owned(),
-            ca_pem: Some("-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n".to_owned()),
-            cert_pem: String::new(),
-            key: Secret::new("site-key", "k"),
-        },
-    };
+    let mut config = lease::config(&world, &cloud).await;
+    config.patience.answer = Duration::from_millis(500);
+    config.patience.boot = Duration::from_millis(50);
+    config.patience.ready = Duration::from_millis(50);
+    more(&mut config);
+    let request = lease::request(1, axes);
     let provider = HetznerProvider::new(config).unwrap();
     Account { world, cloud, provider, stop: Stop::new(), request }
 }
@@ -92,8 +59,7 @@ impl Account {
     }
 
     fn left(&self) -> Vec<String> {
-        let items = self.cloud.inventory().items.into_iter();
-        items.filter(|i| !i.stock).map(|i| i.to_string()).collect()
+        lease::left(&self.cloud)
     }
 
     async fn release(&self) {

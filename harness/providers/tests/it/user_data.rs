@@ -1,7 +1,5 @@
 //! What machines are told at birth: written down whole, because every line of it can break a node.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use gsh_engine::provider::NodeRole;
 use gsh_model::axis::{Cell, Os, Shift};
 use gsh_providers::k3s::cloud_config::LIMIT;

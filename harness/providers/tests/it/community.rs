@@ -1,25 +1,18 @@
 //! Cells that examine the templates of a distribution: what they do wrong is the product's fault, not ours.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gsh_emu_cluster::EmuClusters;
 use gsh_emu_hetzner::EmuHetzner;
 use gsh_emu_host::EmuHosts;
-use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::provider::{LeaseRequest, Provider, Site};
-use gsh_engine::reach::Reach;
-use gsh_engine::secret::Secret;
-use gsh_engine::stop::Stop;
-use gsh_model::axis::Cell;
-use gsh_model::lease::{LeaseId, RunId};
+use gsh_engine::provider::Provider;
 use gsh_model::outcome::Blame;
-use gsh_providers::{HetznerConfig, HetznerProvider};
+use gsh_providers::HetznerProvider;
 use gsh_world::World;
+
+use crate::lease;
 
 const PORT: &str = "bootcmd:\n- printf 'Port 2244\\n' > /etc/ssh/sshd_config.d/port.conf\n- sed -i 's/^Port /#Port /' /etc/ssh/sshd_config\n";
 
@@ -49,34 +42,13 @@ async fn make(head: &str, labels: &str) -> Result<usize, Failure> {
     let clusters = Arc::new(EmuClusters::new(world.clone(), Vec::new()));
     let hosts = Arc::new(EmuHosts::new(world.clone(), clusters));
     let cloud = EmuHetzner::new(world.clone(), hosts);
-    let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", cloud.tokens().read_write.clone()));
-    config.endpoint = cloud.listen().await.unwrap();
-    config.reach = Reach::with_ports(world.net().moved());
+    let mut config = lease::config(&world, &cloud).await;
     config.community = Some(dir.path().to_owned());
-    config.patience.boot = Duration::from_secs(20);
-    config.patience.ready = Duration::from_secs(20);
-    let mut cell = Cell::default();
-    cell.set("size".parse().unwrap(), "small").unwrap();
-    cell.set("template".parse().unwrap(), "community").unwrap();
-    let run: RunId = "r20261123-164638-7f3a".parse().unwrap();
-    let request = LeaseRequest {
-        lease: LeaseId::new(&run, 1, 1),
-        run,
-        cell_id: cell.id(),
-        cell,
-        expires: "2026-11-24T00:00:00Z".parse().unwrap(),
-        site: Site {
-            domain: "site.example".to_owned(),
-            node_registry: "reg.site.example:20000".to_owned(),
-            ca_pem: Some("-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n".to_owned()),
-            cert_pem: String::new(),
-            key: Secret::new("site-key", "k"),
-        },
-    };
+    let request = lease::request(1, &[("size", "small"), ("template", "community")]);
     let provider = HetznerProvider::new(config).unwrap();
-    let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));
+    let cx = lease::cx();
     let made = provider.acquire(&cx, &request).await.map(|cluster| cluster.nodes.len());
-    provider.release(&cx.teardown(Duration::from_secs(30)), &request.lease).await.unwrap();
+    provider.release(&cx, &request.lease).await.unwrap();
     world.end().await;
     made
 }

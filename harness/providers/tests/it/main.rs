@@ -1,0 +1,10 @@
+//! The provider against emulators of what it talks to, from the API alone up to whole clusters.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cloud;
+mod clusters;
+mod community;
+mod lease;
+mod machines;
+mod user_data;
