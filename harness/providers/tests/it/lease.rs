@@ -17,12 +17,12 @@ use gsh_world::World;
 use gsh_world::ports::{MachineOrder, Machines};
 
 /// A context with nobody to stop it.
-pub fn cx() -> Cx {
+pub(crate) fn cx() -> Cx {
     Cx::unrecorded(Stop::new(), Duration::from_secs(120))
 }
 
 /// A request for the lease of the n-th cell.
-pub fn request(number: usize, axes: &[(&str, &str)]) -> LeaseRequest {
+pub(crate) fn request(number: usize, axes: &[(&str, &str)]) -> LeaseRequest {
     let mut cell = Cell::default();
     for (axis, value) in axes {
         cell.set(axis.parse().unwrap(), value).unwrap();
@@ -45,7 +45,7 @@ pub fn request(number: usize, axes: &[(&str, &str)]) -> LeaseRequest {
 }
 
 /// How to reach an emulated account, with pauses that suit it. Capacity is not waited for.
-pub async fn config(world: &World, cloud: &EmuHetzner) -> HetznerConfig {
+pub(crate) async fn config(world: &World, cloud: &EmuHetzner) -> HetznerConfig {
     let mut config = HetznerConfig::cloud(Secret::new("hcloud-token", cloud.tokens().read_write.clone()));
     config.endpoint = cloud.listen().await.unwrap();
     config.name = "embedded".to_owned();
@@ -66,12 +66,12 @@ pub async fn config(world: &World, cloud: &EmuHetzner) -> HetznerConfig {
 }
 
 /// Everything in an account that was not there from the beginning.
-pub fn left(cloud: &EmuHetzner) -> Vec<String> {
+pub(crate) fn left(cloud: &EmuHetzner) -> Vec<String> {
     cloud.inventory().left().into_iter().map(ToString::to_string).collect()
 }
 
 /// Machines that never answer: where only the API is of interest.
-pub struct Nobody;
+pub(crate) struct Nobody;
 
 impl Machines for Nobody {
     fn create(&self, _: MachineOrder) {}
