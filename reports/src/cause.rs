@@ -1,6 +1,8 @@
 //! Everything that is not green, grouped: the same trouble in five cells is one cause with five places.
 
-use gsh_model::axis::CellId;
+use std::collections::{HashMap, HashSet};
+
+use gsh_model::axis::{AxisName, CellId};
 use gsh_model::outcome::{Finding, Outcome, Subject, Why};
 use gsh_model::run::RunState;
 
@@ -21,24 +23,28 @@ pub struct Cause {
 #[must_use]
 pub fn causes(run: &RunState) -> Vec<Cause> {
     let mut causes: Vec<Cause> = Vec::new();
-    for (cell, subject, outcome) in run.outcomes() {
-        let (blame, finding) = match outcome {
-            Outcome::Failed(finding) => ("product".to_owned(), finding),
-            Outcome::Inconclusive { why: Why::BlockedBy(by), .. } => {
-                let blocking = causes.iter_mut().find(|c| c.places.contains(&(cell.clone(), by.clone())));
-                if let Some(cause) = blocking {
-                    cause.blocked += 1;
+    let mut known: HashMap<(String, String, String), usize> = HashMap::new();
+    for cell in &run.cells {
+        let mut here: HashMap<&Subject, usize> = HashMap::new();
+        for state in &cell.subjects {
+            let (blame, finding) = match state.outcome() {
+                Outcome::Failed(finding) => ("product".to_owned(), finding),
+                Outcome::Inconclusive { why: Why::BlockedBy(by), .. } => {
+                    if let Some(cause) = here.get(&by) {
+                        causes[*cause].blocked += 1;
+                    }
+                    continue;
                 }
-                continue;
-            }
-            Outcome::Inconclusive { why, finding } => (why.to_string(), finding),
-            Outcome::Passed | Outcome::Skipped(_) => continue,
-        };
-        let place = (cell.clone(), subject.clone());
-        let same = |c: &&mut Cause| c.blame == blame && c.finding.check == finding.check && alike(&c.finding, &finding);
-        match causes.iter_mut().find(same) {
-            Some(known) => known.places.push(place),
-            None => causes.push(Cause { blame, finding, places: vec![place], blocked: 0 }),
+                Outcome::Inconclusive { why, finding } => (why.to_string(), finding),
+                Outcome::Passed | Outcome::Skipped(_) => continue,
+            };
+            let key = (blame.clone(), finding.check.to_string(), shape(&finding.observed));
+            let at = *known.entry(key).or_insert_with(|| {
+                causes.push(Cause { blame, finding, places: Vec::new(), blocked: 0 });
+                causes.len() - 1
+            });
+            causes[at].places.push((cell.id.clone(), state.subject.clone()));
+            here.insert(&state.subject, at);
         }
     }
     let rank = |c: &Cause| (c.blame != "product", std::cmp::Reverse(c.places.len() + c.blocked));
@@ -46,8 +52,25 @@ pub fn causes(run: &RunState) -> Vec<Cause> {
     causes
 }
 
-/// The same trouble but for numbers and the names of leases.
-fn alike(a: &Finding, b: &Finding) -> bool {
-    let shape = |f: &Finding| -> String { f.observed.chars().filter(|c| !c.is_ascii_digit()).collect() };
-    shape(a) == shape(b)
+/// A text without what differs between two sights of the same trouble: numbers, and with them the names of leases,
+/// addresses and times.
+fn shape(observed: &str) -> String {
+    observed.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+/// The axis values that all places of a cause share and that not every planned cell has: where to look first. Empty when
+/// the cause is everywhere, or in places that share nothing.
+#[must_use]
+pub fn shared(run: &RunState, cause: &Cause) -> Vec<(AxisName, String)> {
+    let Some(plan) = &run.plan else { return Vec::new() };
+    let places: HashSet<&CellId> = cause.places.iter().map(|(cell, _)| cell).collect();
+    let struck: Vec<_> = plan.cells.iter().filter(|c| places.contains(&c.id)).collect();
+    let Some(first) = struck.first() else { return Vec::new() };
+    AxisName::CELL
+        .into_iter()
+        .map(|axis| (axis, first.cell.get(axis)))
+        .filter(|(axis, value)| {
+            struck.iter().all(|c| c.cell.get(*axis) == *value) && plan.cells.iter().any(|c| c.cell.get(*axis) != *value)
+        })
+        .collect()
 }

@@ -2,20 +2,24 @@
 
 use gsh_model::run::RunState;
 
+use crate::beside::Beside;
+
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
-    /// JUnit XML.
+    /// JUnit XML with everything that tolerant readers use.
     Junit,
     /// Markdown for a CI summary.
     Markdown,
     /// `results.json`.
     Json,
+    /// One page for a browser.
+    Html,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Junit, Self::Markdown, Self::Json];
+    pub const ALL: [Self; 4] = [Self::Junit, Self::Markdown, Self::Json, Self::Html];
 
     /// The text used in arguments.
     #[must_use]
@@ -24,26 +28,35 @@ impl Format {
             Self::Junit => "junit",
             Self::Markdown => "markdown",
             Self::Json => "json",
+            Self::Html => "html",
         }
     }
 
-    /// Name of the file in a run directory.
+    /// Name of the file in a run directory; `None` for what is made on demand only.
     #[must_use]
-    pub fn file_name(self) -> &'static str {
+    pub fn file_name(self) -> Option<&'static str> {
         match self {
-            Self::Junit => "junit.xml",
-            Self::Markdown => "summary.md",
-            Self::Json => "results.json",
+            Self::Junit => Some("junit.xml"),
+            Self::Markdown => Some("summary.md"),
+            Self::Json => Some("results.json"),
+            Self::Html => Some("report.html"),
         }
     }
 }
 
-/// Renders a run.
+/// Renders a run, with nothing known beside it.
 #[must_use]
 pub fn render(format: Format, run: &RunState) -> String {
+    render_with(format, run, &Beside::default())
+}
+
+/// Renders a run with what is known beside it.
+#[must_use]
+pub fn render_with(format: Format, run: &RunState, beside: &Beside) -> String {
     match format {
         Format::Junit => crate::junit::render(run),
         Format::Markdown => crate::markdown::render(run),
         Format::Json => crate::json::render(run),
+        Format::Html => crate::html::render(run, beside),
     }
 }

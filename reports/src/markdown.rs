@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use gsh_model::exit::Exit;
-use gsh_model::outcome::{Outcome, Subject};
+use gsh_model::outcome::Subject;
 use gsh_model::run::{CellState, RunState};
 
 use crate::cause::{Cause, causes};
+use crate::mark::Mark;
 use crate::text::one_line;
 
 /// One sentence that says how the run ended.
@@ -31,18 +32,6 @@ pub fn headline(run: &RunState) -> String {
     format!("{verdict}: {counts}")
 }
 
-/// One sign for an outcome; readable without colour.
-#[must_use]
-pub fn sign(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "✓",
-        Outcome::Failed(_) => "✗",
-        Outcome::Inconclusive { why: gsh_model::outcome::Why::BlockedBy(_), .. } => "·",
-        Outcome::Inconclusive { .. } => "?",
-        Outcome::Skipped(_) => "–",
-    }
-}
-
 /// The scenario columns of a run, in plan order.
 #[must_use]
 pub fn columns(run: &RunState) -> Vec<Subject> {
@@ -56,8 +45,8 @@ pub fn columns(run: &RunState) -> Vec<Subject> {
 
 /// What stands in a cell's row under a column.
 #[must_use]
-pub fn at(cell: &CellState, column: &Subject) -> Option<Outcome> {
-    cell.subjects.iter().find(|s| s.subject == *column).map(gsh_model::run::SubjectState::outcome)
+pub fn at(cell: &CellState, column: &Subject) -> Option<Mark> {
+    cell.subjects.iter().find(|s| s.subject == *column).map(Mark::of)
 }
 
 /// Renders the summary.
@@ -78,14 +67,11 @@ pub fn render(run: &RunState) -> String {
     line(format!("| cell | {} |", columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")));
     line(format!("|---|{}", "---|".repeat(columns.len())));
     for cell in &run.cells {
-        let signs: Vec<&str> = columns.iter().map(|c| at(cell, c).as_ref().map_or("", sign)).collect();
+        let signs: Vec<&str> = columns.iter().map(|c| at(cell, c).map_or("", Mark::sign)).collect();
         line(format!("| `{}` | {} |", cell.id, signs.join(" | ")));
     }
     line(String::new());
-    line(
-        "✓ passed · ✗ failed, the product is at fault · ? inconclusive · `·` blocked · – skipped by the plan"
-            .to_owned(),
-    );
+    line(Mark::ALL.map(|m| format!("`{}` {}", m.sign(), m.word())).join(" · "));
     let causes = causes(run);
     if !causes.is_empty() {
         line(String::new());

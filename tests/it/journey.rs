@@ -9,7 +9,7 @@ fn a_run_leaves_a_complete_private_run_directory() {
     let ended = program.run(&["--matrix", &matrix, "--cover", "full"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(ended.stdout.trim(), ended.out.display().to_string(), "the run directory is the data");
-    for file in ["ledger.jsonl", "plan.json", "results.json", "junit.xml", "summary.md"] {
+    for file in ["ledger.jsonl", "plan.json", "results.json", "junit.xml", "summary.md", "report.html"] {
         assert!(!ended.file(file).is_empty(), "{file}");
         mode(&ended.out.join(file), 0o600);
     }
@@ -20,7 +20,9 @@ fn a_run_leaves_a_complete_private_run_directory() {
     assert!(ended.outcomes().iter().all(|(_, _, o)| o == "passed"), "{:?}", ended.outcomes());
 
     // A year later the ledger alone gives the same reports.
-    for (format, file) in [("junit", "junit.xml"), ("markdown", "summary.md"), ("json", "results.json")] {
+    for (format, file) in
+        [("junit", "junit.xml"), ("markdown", "summary.md"), ("json", "results.json"), ("html", "report.html")]
+    {
         let again = program.gsh(&["report", &ended.out.display().to_string(), "--format", format]);
         assert_eq!(again.stdout, ended.file(file), "{format}");
     }

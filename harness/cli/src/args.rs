@@ -194,6 +194,9 @@ pub(crate) struct Report {
     /// File to write instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Run directory of an earlier run, the last green one for instance: html then says what changed.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) baseline: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -201,6 +204,8 @@ pub(crate) enum ReportFormat {
     Junit,
     Markdown,
     Json,
+    /// One self-contained page for a browser.
+    Html,
 }
 
 #[derive(Debug, Args)]

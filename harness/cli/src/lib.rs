@@ -5,6 +5,7 @@ mod args;
 mod emulate;
 mod env;
 mod error;
+mod evidence;
 mod gsh;
 mod inputs;
 mod plan;

@@ -7,7 +7,8 @@ use gsh_engine::ledger;
 use gsh_model::exit::Exit;
 use gsh_model::merge::merge;
 use gsh_model::run::RunState;
-use gsh_reports::format::{Format, render};
+use gsh_reports::beside::Beside;
+use gsh_reports::format::{Format, render_with};
 
 use crate::args::{self, ReportFormat};
 use crate::error::CliError;
@@ -19,8 +20,11 @@ pub(crate) fn report(args: &args::Report) -> Result<Exit, CliError> {
         ReportFormat::Junit => Format::Junit,
         ReportFormat::Markdown => Format::Markdown,
         ReportFormat::Json => Format::Json,
+        ReportFormat::Html => Format::Html,
     };
-    let text = render(format, &state);
+    let mut beside = Beside { baseline: args.baseline.as_deref().map(load).transpose()?, ..Beside::default() };
+    crate::evidence::excerpts(&mut beside, &args.runs, &state);
+    let text = render_with(format, &state, &beside);
     match &args.output {
         Some(file) => write_whole(file, text.as_bytes())
             .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gsh_engine::artifacts::{Artifacts, private_folder};
 use gsh_engine::ledger::Ledger;
@@ -14,7 +14,8 @@ use gsh_model::exit::Exit;
 use gsh_model::lease::RunId;
 use gsh_model::matrix;
 use gsh_model::run::RunState;
-use gsh_reports::format::{Format, render};
+use gsh_reports::beside::Beside;
+use gsh_reports::format::{Format, render_with};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::args::{self, FailFast, Gsh, KeepName};
@@ -69,10 +70,8 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
         now: Timestamp::now,
     };
     let show = if all.quiet { Show::End } else { Show::All };
-    let observers: Vec<Box<dyn Observer>> = vec![
-        Box::new(Reports { directory: directory.clone(), failed: false }),
-        Box::new(Terminal::new(show, colored(all.color))),
-    ];
+    let observers: Vec<Box<dyn Observer>> =
+        vec![Box::new(Reports::of(&directory)), Box::new(Terminal::new(show, colored(all.color)))];
     let stop = Stop::new();
     let signals = tokio::spawn(crate::signals::listen(stop.clone()));
     let end = dispatch(job, ledger, Artifacts::of(&directory), observers, stop, scrubber).await;
@@ -141,26 +140,45 @@ fn lifetime(given: matrix::Patience) -> SignedDuration {
 /// Rewrites the reports as subjects finish, so a killed run leaves a valid set.
 struct Reports {
     directory: PathBuf,
+    beside: Beside,
     failed: bool,
+    /// When reports were last written, and how long that took.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Reports {
+    /// Rendering that takes longer than this is not done after every subject: it keeps the dispatcher from recording.
+    const LONG: Duration = Duration::from_millis(50);
+
+    fn of(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), beside: Beside::default(), failed: false, last: None }
+    }
+
+    /// Large runs spend at most a twentieth of their time on reports; beginning and end are always written.
+    fn is_due(&self, kind: &EventKind) -> bool {
+        let always = matches!(kind, EventKind::RunPlanned { .. } | EventKind::RunFinished);
+        let affordable = self.last.is_none_or(|(at, took)| took < Self::LONG || at.elapsed() > took * 20);
+        always || (affordable && matches!(kind, EventKind::SubjectFinished { .. }))
+    }
 }
 
 impl Observer for Reports {
     fn recorded(&mut self, event: &Event, state: &RunState) {
-        let due = matches!(
-            event.kind,
-            EventKind::RunPlanned { .. } | EventKind::SubjectFinished { .. } | EventKind::RunFinished
-        );
-        if !due {
+        if !self.is_due(&event.kind) {
             return;
         }
+        let begun = Instant::now();
+        crate::evidence::excerpts(&mut self.beside, std::slice::from_ref(&self.directory), state);
         for format in Format::ALL {
-            let target = self.directory.join(format.file_name());
-            if let Err(e) = write_whole(&target, render(format, state).as_bytes())
+            let Some(name) = format.file_name() else { continue };
+            let target = self.directory.join(name);
+            if let Err(e) = write_whole(&target, render_with(format, state, &self.beside).as_bytes())
                 && !std::mem::replace(&mut self.failed, true)
             {
                 say(&format!("cannot write {}: {e}; `gsh report` can render the ledger later", target.display()));
             }
         }
+        self.last = Some((Instant::now(), begun.elapsed()));
     }
 
     fn ledger_lost(&mut self, _: &std::io::Error) {}

@@ -9,10 +9,10 @@ use std::time::Duration;
 use gsh_engine::run::Observer;
 use gsh_model::axis::CellId;
 use gsh_model::event::{Event, EventKind};
-use gsh_model::outcome::Outcome;
 use gsh_model::run::{LeaseEnd, RunState};
 use gsh_reports::cause::causes;
-use gsh_reports::markdown::{at, columns, headline, sign};
+use gsh_reports::mark::Mark;
+use gsh_reports::markdown::{at, columns, headline};
 use gsh_reports::text::{duration, one_line};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -69,20 +69,20 @@ impl Terminal {
         }
     }
 
-    fn paint(&self, outcome: &Outcome, text: &str) -> String {
-        paint(self.color, outcome, text)
+    fn paint(&self, mark: Mark, text: &str) -> String {
+        paint(self.color, mark, text)
     }
 }
 
-fn paint(color: bool, outcome: &Outcome, text: &str) -> String {
+fn paint(color: bool, mark: Mark, text: &str) -> String {
     if !color {
         return text.to_owned();
     }
-    let code = match outcome {
-        Outcome::Passed => 32,
-        Outcome::Failed(_) => 31,
-        Outcome::Inconclusive { .. } => 33,
-        Outcome::Skipped(_) => 90,
+    let code = match mark {
+        Mark::Passed => 32,
+        Mark::Failed => 31,
+        Mark::Flaky | Mark::Unclear | Mark::NotRun => 33,
+        Mark::Blocked | Mark::Skipped => 90,
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
@@ -103,8 +103,9 @@ impl Observer for Terminal {
                 }
             }
             EventKind::SubjectFinished { cell, subject, outcome, took_ms, .. } => {
-                let text = format!("{} {cell}  {subject}  {}  {}", sign(outcome), outcome.word(), duration(*took_ms));
-                let mut text = self.paint(outcome, &text);
+                let mark = Mark::of_outcome(outcome);
+                let text = format!("{} {cell}  {subject}  {}  {}", mark.sign(), outcome.word(), duration(*took_ms));
+                let mut text = self.paint(mark, &text);
                 if let Some(finding) = outcome.finding() {
                     text.push_str(&format!("  {}: {}", finding.check, one_line(&finding.observed, 160)));
                 }
@@ -165,9 +166,7 @@ fn end(state: &RunState, color: bool) {
     for cell in &state.cells {
         let mut row = vec![cell.id.to_string()];
         row.extend(
-            columns
-                .iter()
-                .map(|c| at(cell, c).map_or_else(String::new, |outcome| paint(color, &outcome, sign(&outcome)))),
+            columns.iter().map(|c| at(cell, c).map_or_else(String::new, |mark| paint(color, mark, mark.sign()))),
         );
         table.add_row(row);
     }

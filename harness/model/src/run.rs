@@ -37,6 +37,8 @@ pub struct CheckRecord {
     pub result: CheckResult,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// When it was recorded, which is when it ended.
+    pub at: Timestamp,
 }
 
 /// One piece of evidence, as recorded.
@@ -442,6 +444,7 @@ impl RunState {
                     title: title.clone(),
                     result: result.clone(),
                     took_ms: *took_ms,
+                    at: event.at,
                 });
             }
             EventKind::ArtifactKept { cell, subject, attempt, name, path, bytes } => {
