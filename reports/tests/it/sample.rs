@@ -1,5 +1,4 @@
 //! Runs to render: a small one with every kind of outcome, a green one, and as large ones as wanted.
-#![allow(dead_code, reason = "every test file uses its part")]
 
 use gsh_model::axis::{AxisName, Cell, Shift};
 use gsh_model::check::CheckName;

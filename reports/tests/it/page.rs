@@ -1,12 +1,12 @@
 //! The page for a browser: bounded, self-contained, the same every time, and harmless whatever the texts in it say.
 
-mod sample;
-
 use gsh_model::run::RunState;
 use gsh_reports::beside::{Beside, Excerpt, Verdict};
 use gsh_reports::format::Format;
 use gsh_reports::html;
 use proptest::prelude::*;
+
+use crate::sample;
 
 fn page(run: &RunState) -> String {
     html::render(run, &Beside::default())

@@ -1,11 +1,10 @@
 //! Reports of a small run with every kind of outcome, with any text at all in every place where text can stand.
 
-mod sample;
-
 use gsh_model::run::RunState;
 use gsh_reports::format::{Format, render};
 use proptest::prelude::*;
-use sample::run;
+
+use crate::sample::run;
 
 #[test]
 fn junit_reads_well() {

@@ -1,0 +1,5 @@
+//! Reports, rendered from folded runs and read again.
+
+mod page;
+mod render;
+mod sample;
