@@ -5,7 +5,8 @@ use std::time::Duration;
 use gsh_engine::bench::Bench;
 use gsh_engine::failure::Failure;
 use gsh_gitpod::exec::{Done, in_workspace};
-use gsh_gitpod::wsman::{Launch, Running, Workspace, WsManager};
+use gsh_gitpod::probe::Probe;
+use gsh_gitpod::wsman::{Launch, Running, Workspace, WsManager, workspace_id};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 
@@ -135,6 +136,15 @@ pub(crate) async fn evidence(bench: &Bench, code: &'static str) {
         () = collect => {}
         () = tokio::time::sleep_until(limit.deadline()) => {}
     }
+}
+
+/// Names a probe and promises to remove it, before it is made.
+pub(crate) fn probe(bench: &Bench, what: &str, code: &'static str) -> Probe {
+    let name = format!("gsh-{what}-{}", workspace_id());
+    let probe = Probe::new(bench.cluster(), &bench.installation().namespace, &name);
+    let to_remove = probe.clone();
+    bench.undo(&format!("pod {}", probe.name()), async move { to_remove.remove(code).await });
+    probe
 }
 
 /// A launch of an empty workspace with the installation's default image.

@@ -2,15 +2,23 @@
 
 mod docker_in_workspace;
 mod guest;
+mod isolation;
 mod scale_out;
 mod ssh_on_22;
+mod store_roundtrip;
 mod workspace_start;
 
 use gsh_engine::bench::Scenario;
 
 /// Every scenario, in the order in which they run in a cell. What adds a node comes last: it changes the cluster.
-pub const CATALOGUE: &[Scenario] =
-    &[workspace_start::SCENARIO, docker_in_workspace::SCENARIO, ssh_on_22::SCENARIO, scale_out::SCENARIO];
+pub const CATALOGUE: &[Scenario] = &[
+    workspace_start::SCENARIO,
+    docker_in_workspace::SCENARIO,
+    ssh_on_22::SCENARIO,
+    store_roundtrip::SCENARIO,
+    isolation::SCENARIO,
+    scale_out::SCENARIO,
+];
 
 #[cfg(test)]
 mod tests {

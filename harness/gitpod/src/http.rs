@@ -17,6 +17,7 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 /// The largest answer that is read.
@@ -179,22 +180,28 @@ impl Front {
         let stream = TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(no_tls)?;
         let broken =
             |source: Box<dyn std::error::Error + Send + Sync>| FrontError::Http { host: host.to_owned(), source };
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(e.into()))?;
-        let work = async move {
-            let answer = sender.send_request(request).await?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, LARGEST).collect().await?.to_bytes().to_vec();
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Reply {
-                status: head.status,
-                headers: head.headers,
-                body,
-            })
-        };
-        // The connection works only while it is polled; no task is spawned for it, so none can be left behind.
-        let (answer, _closed) = futures::future::join(work, connection).await;
-        answer.map_err(broken)
+        converse(stream, request).await.map_err(broken)
     }
+}
+
+/// One request and its answer on a connection of their own.
+pub(crate) async fn converse<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let work = async move {
+        let answer = sender.send_request(request).await?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, LARGEST).collect().await?.to_bytes().to_vec();
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Reply { status: head.status, headers: head.headers, body })
+    };
+    // The connection works only while it is polled; no task is spawned for it, so none can be left behind.
+    let (answer, _closed) = futures::future::join(work, connection).await;
+    answer
 }
 
 /// TLS for a client that trusts one private authority, or the public ones.

@@ -1,5 +1,5 @@
-//! Installs Gitpod and talks to it: the installer's port, the client of ws-manager, the HTTPS front, and commands inside
-//! workspaces.
+//! Installs Gitpod and talks to it: the installer's port, the client of ws-manager, the HTTPS front, commands inside
+//! workspaces, and probes that look at stores and networks from inside of the cluster.
 //!
 //! Nothing here knows who lent the cluster, and nothing here knows whether the world outside is emulated.
 
@@ -12,7 +12,9 @@ pub mod http;
 #[cfg(test)]
 mod http_tests;
 pub mod install;
+pub mod probe;
 pub mod settings;
+pub mod stores;
 pub mod wsman;
 
 pub use install::GitpodInstaller;

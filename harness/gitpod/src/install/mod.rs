@@ -36,6 +36,7 @@ use gsh_model::lease::LeaseId;
 use gsh_model::outcome::Blame;
 
 use self::errand::{Errand, Tool};
+pub(crate) use self::found::{decoded, secret};
 use self::manifest::Manifest;
 use self::prepare::NAMESPACE;
 use crate::api::Api;

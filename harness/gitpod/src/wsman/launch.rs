@@ -70,6 +70,18 @@ impl Launch {
         self
     }
 
+    /// Instance id: new for each start.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The user that it belongs to.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        OWNER
+    }
+
     /// What finds this one.
     pub(crate) fn filter(&self) -> MetadataFilter {
         MetadataFilter { meta_id: self.id.clone(), ..MetadataFilter::default() }
