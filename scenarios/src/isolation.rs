@@ -92,8 +92,8 @@ struct Look<'a> {
 enum Page {
     /// Something answered with this status.
     Status(u16),
-    /// Nothing did; curl's code and words.
-    Nothing(i32, String),
+    /// Nothing did; curl's words.
+    Nothing(String),
 }
 
 /// curl's codes for "nobody there": not resolved, not connected, timed out, closed without an answer.
@@ -111,7 +111,7 @@ impl Look<'_> {
         let status = done.stdout.trim().parse::<u16>().unwrap_or(0);
         match done.code {
             0 if status > 0 => Ok(Page::Status(status)),
-            other if NOBODY.contains(&other) => Ok(Page::Nothing(other, done.stderr.trim().to_owned())),
+            other if NOBODY.contains(&other) => Ok(Page::Nothing(done.stderr.trim().to_owned())),
             other => {
                 let observed = format!("exit code {other}: {}{}", done.stdout.trim(), done.stderr.trim());
                 Err(Failure::harness(code, format!("`{command}` tells whether anything answers"), observed))
@@ -209,7 +209,7 @@ impl Look<'_> {
         let code = "GSH-ISO-012";
         match self.page(code, &format!("http://{address}:{PORT}/")).await? {
             Page::Status(_) => Ok(()),
-            Page::Nothing(_, said) => {
+            Page::Nothing(said) => {
                 let expected = format!("pod `{}` answers the workspace", self.open.name());
                 Err(Failure::environment(code, expected, format!("it does not, so silence proves nothing: {said}")))
             }
