@@ -20,5 +20,6 @@ pub mod plan;
 pub mod rules;
 pub mod run;
 pub mod scenario;
+pub mod select;
 pub mod shard;
 pub mod tuple;

@@ -13,6 +13,11 @@
 //! k3s = "v1.25.16+k3s4"
 //! because = "expected to work, not claimed"
 //!
+//! [[tag]]
+//! name = "smoke"               # for --select tag=smoke
+//! size = "single"
+//! because = "what every change is tried on"
+//!
 //! [patience]
 //! install = "45m"
 //! ```
@@ -38,6 +43,8 @@ pub struct Matrix {
     pub excludes: Vec<Partial>,
     /// Cells that run besides those that the axes give.
     pub includes: Vec<(Cell, String)>,
+    /// Names for the cells that have some values, for selecting them.
+    pub tags: Vec<(String, Partial)>,
     /// Time limits, where the file sets them.
     pub patience: Patience,
 }
@@ -157,6 +164,7 @@ impl Reader<'_> {
         item.as_table().ok_or_else(|| self.error(item.span(), format!("`{name}` is a table"), None))
     }
 
+    /// Tables of axis values with a reason; `[[tag]]` has a name besides.
     fn partials(&self, name: &str, item: &Item) -> Result<Vec<Placed>, MatrixError> {
         let tables = item.as_array_of_tables().ok_or_else(|| {
             self.error(item.span(), format!("`{name}` is a list of tables"), Some(format!("write [[{name}]]")))
@@ -171,7 +179,9 @@ impl Reader<'_> {
                     let value = item
                         .as_value()
                         .ok_or_else(|| self.error(span.clone(), format!("`{key}` is a string"), None))?;
-                    if key == "because" {
+                    if key == "name" && name == "tag" {
+                        // Read by `tag_name`.
+                    } else if key == "because" {
                         because = value.as_str().filter(|b| !b.trim().is_empty()).map(str::to_owned);
                     } else {
                         let axis = self.axis(span, key)?;
@@ -189,6 +199,22 @@ impl Reader<'_> {
             })
             .collect()
     }
+}
+
+/// The names of the tables of `[[tag]]`, in order.
+fn tag_names(reader: &Reader<'_>, item: &Item) -> Result<Vec<String>, MatrixError> {
+    let legal = |n: &&str| !n.is_empty() && n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    item.as_array_of_tables()
+        .into_iter()
+        .flatten()
+        .map(|table| {
+            let name = table.get("name").and_then(Item::as_str).filter(legal);
+            name.map(str::to_owned).ok_or_else(|| {
+                let span = table.get("name").map_or_else(|| table.span(), Item::span);
+                reader.error(span, "[[tag]] needs a name of lower-case letters, digits and `-`".to_owned(), None)
+            })
+        })
+        .collect()
 }
 
 /// The texts that an axis of fixed choices knows; examples for versions.
@@ -220,7 +246,7 @@ impl Matrix {
         let reader = Reader { text };
         let document = Document::parse(text)
             .map_err(|e| reader.error(e.span(), e.message().trim_end().replace('\n', "; "), None))?;
-        const KEYS: [&str; 4] = ["axes", "exclude", "include", "patience"];
+        const KEYS: [&str; 5] = ["axes", "exclude", "include", "tag", "patience"];
         let root = document.as_table();
         let mut given: Vec<(AxisName, Vec<String>)> = Vec::new();
         let mut patience = Patience::default();
@@ -251,7 +277,7 @@ impl Matrix {
                     }
                 }
                 "patience" => patience = read_patience(&reader, reader.table("patience", item)?)?,
-                "exclude" | "include" => {}
+                "exclude" | "include" | "tag" => {}
                 _ => return Err(reader.unknown(span, "key", key, KEYS)),
             }
         }
@@ -268,6 +294,7 @@ impl Matrix {
             axes,
             excludes: Vec::new(),
             includes: Vec::new(),
+            tags: Vec::new(),
             patience,
         };
         if let Some(item) = root.get("exclude") {
@@ -284,6 +311,10 @@ impl Matrix {
                 }
                 matrix.excludes.push(partial);
             }
+        }
+        if let Some(item) = root.get("tag") {
+            let partials = reader.partials("tag", item)?.into_iter().map(|(partial, _)| partial);
+            matrix.tags = tag_names(&reader, item)?.into_iter().zip(partials).collect();
         }
         if let Some(item) = root.get("include") {
             for (partial, span) in reader.partials("include", item)? {
@@ -403,6 +434,8 @@ mod tests {
                 "[[exclude]]\nsize = \"single\"",
                 "[axes]\nsize = [\"single\"]\n[[exclude]]\nsize = \"medium\"\nbecause = \"slow\"",
                 "[[include]]\nshift = \"shiftfs\"\nbecause = \"to see\"",
+                "[[tag]]\nsize = \"single\"\nbecause = \"small\"",
+                "[[tag]]\nname = \"Smoke test\"\nsize = \"single\"\nbecause = \"small\"",
                 "[patience]\ninstal = \"3m\"",
                 "[patience]\ninstall = 45",
                 "[patience]\ninstall = \"0s\"",

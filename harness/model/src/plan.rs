@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::axis::{AxisName, Cell, CellId, SshGateway};
+use crate::cover::space::{Sifted, sift};
+use crate::cover::tuples::Tuples;
 use crate::cover::{self, Chosen, Cover};
 use crate::matrix::{Matrix, nearest};
 use crate::outcome::{SkipReason, Subject};
 use crate::rules;
 use crate::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
+use crate::select::{Select, SelectError};
 use crate::shard::{self, Shard, ShardId};
 use crate::tuple::Tuple;
 
@@ -189,7 +192,7 @@ impl Plan {
 pub struct Selection {
     /// How cells are chosen.
     pub cover: Cover,
-    /// Only cells that match, as `axis=value|value,axis!=value,…`.
+    /// Only cells and scenarios that match; [`crate::select`] is the language.
     pub select: Option<String>,
     /// Only these scenarios; all when empty.
     pub scenarios: Vec<String>,
@@ -209,13 +212,8 @@ pub enum PlanError {
         hint: Option<String>,
     },
     /// A selection expression that cannot be read.
-    #[error("--select: {reason} at `{at}`")]
-    BadSelect {
-        /// The term.
-        at: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    BadSelect(#[from] SelectError),
     /// Nothing is left to run. Zero planned subjects is never success.
     #[error("nothing is left to run: {reason}")]
     Nothing {
@@ -235,40 +233,6 @@ pub enum PlanError {
 /// The most combinations that are looked through.
 const MOST: usize = 2_000_000;
 
-/// One term of a selection: an axis, whether it must match, the values.
-struct Term {
-    axis: AxisName,
-    equal: bool,
-    values: Vec<String>,
-}
-
-fn terms(select: &str) -> Result<Vec<Term>, PlanError> {
-    select
-        .split(',')
-        .map(|term| {
-            let bad = |reason: String| PlanError::BadSelect { at: term.trim().to_owned(), reason };
-            let (name, equal, values) = match (term.split_once("!="), term.split_once('=')) {
-                (Some((name, values)), _) => (name.trim(), false, values),
-                (None, Some((name, values))) => (name.trim(), true, values),
-                (None, None) => return Err(bad("expected axis=value or axis!=value".to_owned())),
-            };
-            let axis = AxisName::CELL.into_iter().find(|a| a.as_str() == name).ok_or_else(|| {
-                let hint = nearest(name, AxisName::CELL.map(AxisName::as_str));
-                bad(format!(
-                    "there is no axis `{name}`{}",
-                    hint.map(|h| format!(", did you mean `{h}`?")).unwrap_or_default()
-                ))
-            })?;
-            let values: Vec<String> = values.split('|').map(|v| v.trim().to_owned()).collect();
-            let mut probe = Cell::default();
-            for value in &values {
-                probe.set(axis, value).map_err(|e| bad(e.to_string()))?;
-            }
-            Ok(Term { axis, equal, values })
-        })
-        .collect()
-}
-
 /// Decides what to run: matrix and rules give the valid cells, the selection narrows them, the cover chooses, and each
 /// scenario's needs are matched against cell and provider.
 ///
@@ -281,34 +245,17 @@ pub fn plan(
     selection: &Selection,
 ) -> Result<Plan, PlanError> {
     let scenarios = chosen_scenarios(catalogue, &selection.scenarios)?;
-    let terms = selection.select.as_deref().map(terms).transpose()?.unwrap_or_default();
+    let select = selection.select.as_deref().map(|text| Select::parse(text, matrix, catalogue)).transpose()?;
     if matrix.product() > MOST {
         return Err(PlanError::TooLarge { cells: matrix.product(), most: MOST });
     }
-    let mut left_out: Vec<LeftOut> = Vec::new();
-    let mut leave = |by: &str, because: &str| match left_out.iter_mut().find(|l| l.by == by && l.because == because) {
-        Some(known) => known.cells += 1,
-        None => left_out.push(LeftOut { by: by.to_owned(), because: because.to_owned(), cells: 1 }),
-    };
-    let selected = |cell: &Cell| terms.iter().all(|t| t.values.contains(&cell.get(t.axis)) == t.equal);
-    let mut valid = Vec::new();
-    for cell in matrix.cells() {
-        if let Some(rule) = rules::broken_by(&cell) {
-            leave(rule.id, rule.because);
-        } else if let Some(exclude) = matrix.excludes.iter().find(|e| e.matches(&cell)) {
-            leave("exclude", &exclude.because);
-        } else if !selected(&cell) {
-            leave("select", "not selected");
-        } else {
-            valid.push(cell);
-        }
-    }
-    let mut chosen = cover::choose(selection.cover, &valid, &matrix.base());
-    for (cell, because) in matrix.includes.iter().filter(|(cell, _)| selected(cell)) {
-        if !chosen.iter().any(|c| c.cell == *cell) {
-            chosen.push(Chosen { cell: cell.clone(), why: format!("include: {because}") });
-        }
-    }
+    let wanted = |cell: &Cell, spec: &ScenarioSpec| select.as_ref().is_none_or(|s| s.holds(cell, spec));
+    let Sifted { space, left_out, infeasible } =
+        sift(matrix, |values| select.as_ref().is_none_or(|s| scenarios.iter().any(|spec| s.holds_for(values, spec))));
+    let musts: Vec<(Cell, String)> =
+        matrix.includes.iter().filter(|(cell, _)| scenarios.iter().any(|s| wanted(cell, s))).cloned().collect();
+    let tuples = Tuples::new(&space, selection.cover.strength());
+    let chosen = cover::choose(selection.cover, &space, &tuples, &matrix.base(), &musts);
     if chosen.is_empty() {
         let reason = left_out
             .iter()
@@ -320,11 +267,12 @@ pub fn plan(
     let cells: Vec<PlannedCell> = chosen
         .into_iter()
         .map(|Chosen { cell, why }| {
-            let planned: Vec<PlannedScenario> = scenarios
+            let here: Vec<&ScenarioSpec> = scenarios.iter().copied().filter(|spec| wanted(&cell, spec)).collect();
+            let planned: Vec<PlannedScenario> = here
                 .iter()
                 .map(|spec| PlannedScenario { scenario: spec.id.clone(), skip: unmet(spec, &cell, offers) })
                 .collect();
-            let grows = scenarios.iter().zip(&planned).any(|(s, p)| s.impact == Impact::AddsNode && p.skip.is_none());
+            let grows = here.iter().zip(&planned).any(|(s, p)| s.impact == Impact::AddsNode && p.skip.is_none());
             PlannedCell {
                 id: cell.id(),
                 servers: rules::servers(&cell) + u32::from(grows),
@@ -338,6 +286,8 @@ pub fn plan(
     if cells.iter().all(|c| c.scenarios.iter().all(|s| s.skip.is_some())) {
         return Err(PlanError::Nothing { reason: "every scenario would be skipped in every cell".to_owned() });
     }
+    let planned: Vec<&Cell> = cells.iter().map(|c| &c.cell).collect();
+    let coverage = cover::coverage(&space, &tuples, &planned, |_| ((), None));
     let shards = selection.max_jobs.map(|most| shard::divide(&cells, most)).unwrap_or_default();
     Ok(Plan {
         matrix_sha256: matrix.sha256.clone(),
@@ -345,8 +295,8 @@ pub fn plan(
         cells,
         scenarios: scenarios.into_iter().cloned().collect(),
         left_out,
-        infeasible: Vec::new(),
-        coverage: None,
+        infeasible,
+        coverage: Some(coverage),
         estimate: None,
         shards,
         shard: None,

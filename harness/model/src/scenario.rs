@@ -103,3 +103,21 @@ pub struct ScenarioSpec {
     /// Where its source is, relative to the repository root; reports point there.
     pub file: String,
 }
+
+impl ScenarioSpec {
+    /// The tags that `--select` knows it by: what it does, and what it needs.
+    #[must_use]
+    pub fn tags(&self) -> Vec<&'static str> {
+        let impact = match self.impact {
+            Impact::ReadOnly => "read-only",
+            Impact::CreatesWorkspace => "creates-workspace",
+            Impact::AddsNode => "adds-node",
+        };
+        let need = |need: &Need| match need {
+            Need::GrowableCluster => "needs-growable-cluster",
+            Need::SshGateway => "needs-ssh-gateway",
+            Need::Writable => "needs-writable",
+        };
+        std::iter::once(impact).chain(self.needs.iter().map(need)).collect()
+    }
+}

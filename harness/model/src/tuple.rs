@@ -33,6 +33,11 @@ impl Tuple {
         Self(AxisName::CELL.iter().filter(|a| axes.contains(a)).map(|a| (*a, cell.get(*a))).collect())
     }
 
+    /// From values in the order of [`AxisName::CELL`].
+    pub(crate) fn sorted(values: Vec<(AxisName, String)>) -> Self {
+        Self(values)
+    }
+
     /// The values.
     #[must_use]
     pub fn values(&self) -> &[(AxisName, String)] {

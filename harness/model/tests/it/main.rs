@@ -1,4 +1,6 @@
 //! Decisions as their callers see them.
 
+mod covering;
 mod merging;
 mod recorded;
+mod selecting;
