@@ -75,7 +75,7 @@ pub(crate) struct Selected {
     /// How cells are chosen: full, pairwise, triples, one-off.
     #[arg(long, default_value = "pairwise")]
     pub(crate) cover: gsh_model::cover::Cover,
-    /// Only cells that match: axis=value|value,axis!=value,…
+    /// Only cells and scenarios that match: size=single|small and not (tls=byo or tag=adds-node).
     #[arg(long, value_name = "EXPR")]
     pub(crate) select: Option<String>,
     /// Only this scenario; may be given more than once.

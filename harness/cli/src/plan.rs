@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use gsh_model::cover::combinations;
 use gsh_model::exit::Exit;
 use gsh_model::matrix::Matrix;
-use gsh_model::plan::{Plan, Selection, plan as decide};
+use gsh_model::plan::{Infeasible, Plan, Selection, plan as decide};
 use gsh_model::scenario::{Need, ScenarioSpec};
 
 use crate::args::{self, PlanFormat, Selected};
@@ -78,6 +79,17 @@ fn text(plan: &Plan) -> String {
             if let Some(reason) = &scenario.skip {
                 out.push_str(&format!("     skips {}: {reason}\n", scenario.scenario));
             }
+        }
+    }
+    if let Some(coverage) = &plan.coverage {
+        let what = combinations(usize::from(coverage.strength));
+        out.push_str(&format!("\n{} of {} {what} of values are in", coverage.covered, coverage.feasible));
+        out.push_str(&format!(" ({} cells, at least {} are needed for all)\n", plan.cells.len(), coverage.at_least));
+    }
+    if !plan.infeasible.is_empty() {
+        out.push_str("\nvalues that no cell can have:\n");
+        for Infeasible { axis, value, by } in &plan.infeasible {
+            out.push_str(&format!("  {axis} = {value}, taken out by {}\n", by.join(", ")));
         }
     }
     if !plan.left_out.is_empty() {

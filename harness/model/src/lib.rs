@@ -20,6 +20,8 @@ pub mod plan;
 pub mod rules;
 pub mod run;
 pub mod scenario;
+pub(crate) mod schedule;
 pub mod select;
 pub mod shard;
+pub mod tonight;
 pub mod tuple;

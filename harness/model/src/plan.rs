@@ -1,19 +1,25 @@
 //! What will be run, and everything that was left out with its reason.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::axis::{AxisName, Cell, CellId, SshGateway};
-use crate::cover::space::{Sifted, sift};
+use crate::budget::{Amount, PriceList};
+use crate::cover::space::{Row, Sifted, Space, sift};
 use crate::cover::tuples::Tuples;
 use crate::cover::{self, Chosen, Cover};
+use crate::history::{Expectations, History, Memory};
 use crate::matrix::{Matrix, nearest};
 use crate::outcome::{SkipReason, Subject};
 use crate::rules;
 use crate::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
+use crate::schedule::makespan;
 use crate::select::{Select, SelectError};
 use crate::shard::{self, Shard, ShardId};
+use crate::tonight::{self, Limits, Toll};
 use crate::tuple::Tuple;
 
 /// One scenario in one cell.
@@ -126,6 +132,9 @@ pub struct Estimate {
     pub work_s: u64,
     /// Cells whose duration was never recorded and is a guess from their size.
     pub guessed: usize,
+    /// Cost of all cells together, where prices or recorded costs are at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Amount>,
 }
 
 /// What will be run.
@@ -198,6 +207,23 @@ pub struct Selection {
     pub scenarios: Vec<String>,
     /// Divides the plan among at most so many shards.
     pub max_jobs: Option<usize>,
+    /// Exactly these valid cells, instead of those that the cover would choose; each with the reason.
+    pub only: Vec<(Cell, String)>,
+    /// What bounds the night.
+    pub limits: Limits,
+    /// What earlier runs have shown.
+    pub memory: Option<Remembered>,
+    /// What things cost; without it, what cells have cost so far.
+    pub prices: Option<PriceList>,
+}
+
+/// Earlier runs, and the moment from which they are looked back on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The runs that count.
+    pub history: History,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// A selection that cannot be planned.
@@ -218,6 +244,29 @@ pub enum PlanError {
     #[error("nothing is left to run: {reason}")]
     Nothing {
         /// What took everything out.
+        reason: String,
+    },
+    /// A budget without anything to compare it with.
+    #[error("a budget needs prices: neither a price list was given nor has any run in the history recorded a cost")]
+    NoPrices,
+    /// Even what must run does not fit.
+    #[error("{what} does not fit: {cells} cells that must run take {takes}, the limit is {limit}")]
+    TooLittle {
+        /// The limit that is too small.
+        what: &'static str,
+        /// Cells that must run.
+        cells: usize,
+        /// What they take.
+        takes: String,
+        /// The limit.
+        limit: String,
+    },
+    /// A cell that was asked for by name and may not run.
+    #[error("cell `{cell}` may not run: {reason}")]
+    NotValid {
+        /// The cell.
+        cell: CellId,
+        /// The rule, the exclude, or that the matrix does not have it.
         reason: String,
     },
     /// More cells than anybody could mean.
@@ -255,7 +304,28 @@ pub fn plan(
     let musts: Vec<(Cell, String)> =
         matrix.includes.iter().filter(|(cell, _)| scenarios.iter().any(|s| wanted(cell, s))).cloned().collect();
     let tuples = Tuples::new(&space, selection.cover.strength());
-    let chosen = cover::choose(selection.cover, &space, &tuples, &matrix.base(), &musts);
+    let expectations = selection.memory.as_ref().map(|m| Expectations::of(&m.history)).unwrap_or_default();
+    let memory = selection.memory.as_ref().map(|m| (Memory::of(&m.history, &space, &tuples), m.now));
+    let grows = |cell: &Cell| {
+        let adds = |spec: &&&ScenarioSpec| spec.impact == Impact::AddsNode && unmet(spec, cell, offers).is_none();
+        scenarios.iter().filter(adds).any(|spec| wanted(cell, spec))
+    };
+    let toll = |cell: &Cell| {
+        let here = scenarios.iter().filter(|spec| wanted(cell, spec) && unmet(spec, cell, offers).is_none());
+        let seconds = expectations.duration(cell, here.count()).seconds;
+        Toll { seconds, cost: expectations.cost(cell, grows(cell), seconds, selection.prices.as_ref()) }
+    };
+    let chosen = if !selection.only.is_empty() {
+        only(&space, matrix, &selection.only)?
+    } else if selection.limits.bind() {
+        let pinned = pinned(&space, matrix, &musts);
+        must_fit(&pinned, &space, selection.limits, &toll)?;
+        let nothing = Memory::of(&History::default(), &space, &tuples);
+        let (memory, now) = memory.as_ref().map_or((&nothing, Timestamp::UNIX_EPOCH), |(m, now)| (m, *now));
+        tonight::choose(&space, &tuples, memory, &pinned, selection.limits, now, &|row| toll(&space.cell(row)))
+    } else {
+        cover::choose(selection.cover, &space, &tuples, &matrix.base(), &musts)
+    };
     if chosen.is_empty() {
         let reason = left_out
             .iter()
@@ -264,7 +334,7 @@ pub fn plan(
             .join(", ");
         return Err(PlanError::Nothing { reason });
     }
-    let cells: Vec<PlannedCell> = chosen
+    let mut cells: Vec<PlannedCell> = chosen
         .into_iter()
         .map(|Chosen { cell, why }| {
             let here: Vec<&ScenarioSpec> = scenarios.iter().copied().filter(|spec| wanted(&cell, spec)).collect();
@@ -272,13 +342,12 @@ pub fn plan(
                 .iter()
                 .map(|spec| PlannedScenario { scenario: spec.id.clone(), skip: unmet(spec, &cell, offers) })
                 .collect();
-            let grows = here.iter().zip(&planned).any(|(s, p)| s.impact == Impact::AddsNode && p.skip.is_none());
             PlannedCell {
                 id: cell.id(),
-                servers: rules::servers(&cell) + u32::from(grows),
+                servers: rules::servers(&cell) + u32::from(grows(&cell)),
                 why,
                 scenarios: planned,
-                expected_s: None,
+                expected_s: Some(toll(&cell).seconds),
                 cell,
             }
         })
@@ -286,9 +355,17 @@ pub fn plan(
     if cells.iter().all(|c| c.scenarios.iter().all(|s| s.skip.is_some())) {
         return Err(PlanError::Nothing { reason: "every scenario would be skipped in every cell".to_owned() });
     }
+    // What takes longest starts first, so that nothing long is left alone at the end.
+    if selection.memory.is_some() || selection.limits.bind() {
+        cells.sort_by_key(|c| Reverse(c.expected_s));
+    }
     let planned: Vec<&Cell> = cells.iter().map(|c| &c.cell).collect();
-    let coverage = cover::coverage(&space, &tuples, &planned, |_| ((), None));
+    let coverage = cover::coverage(&space, &tuples, &planned, |code| {
+        let green = memory.as_ref().and_then(|(m, _)| m.last_green[code as usize]);
+        (green, green)
+    });
     let shards = selection.max_jobs.map(|most| shard::divide(&cells, most)).unwrap_or_default();
+    let estimate = estimate(&cells, &shards, selection.limits.clusters, &expectations, &toll);
     Ok(Plan {
         matrix_sha256: matrix.sha256.clone(),
         cover: selection.cover,
@@ -297,10 +374,88 @@ pub fn plan(
         left_out,
         infeasible,
         coverage: Some(coverage),
-        estimate: None,
+        estimate: Some(estimate),
         shards,
         shard: None,
     })
+}
+
+/// What must run: the base, where it is valid, and the includes that the axes give.
+fn pinned(space: &Space, matrix: &Matrix, musts: &[(Cell, String)]) -> Vec<(Row, String)> {
+    let mut pinned: Vec<(Row, String)> = Vec::new();
+    let base = (matrix.base(), "the base cell".to_owned());
+    let includes = musts.iter().map(|(cell, because)| (cell.clone(), format!("include: {because}")));
+    for (cell, why) in std::iter::once(base).chain(includes) {
+        if let Some(row) = space.row(&cell)
+            && !pinned.iter().any(|(known, _)| *known == row)
+        {
+            pinned.push((row, why));
+        }
+    }
+    pinned
+}
+
+/// Whether what must run fits under the limits.
+fn must_fit(
+    pinned: &[(Row, String)],
+    space: &Space,
+    limits: Limits,
+    toll: &impl Fn(&Cell) -> Toll,
+) -> Result<(), PlanError> {
+    let tolls: Vec<Toll> = pinned.iter().map(|(row, _)| toll(&space.cell(row))).collect();
+    let too_little = |what, takes, limit| PlanError::TooLittle { what, cells: pinned.len(), takes, limit };
+    if let Some(budget) = limits.budget {
+        let costs: Option<Vec<Amount>> = tolls.iter().map(|t| t.cost).collect();
+        let cost: Amount = costs.ok_or(PlanError::NoPrices)?.into_iter().sum();
+        if space.valid.first().is_some_and(|row| toll(&space.cell(row)).cost.is_none()) {
+            return Err(PlanError::NoPrices);
+        }
+        if cost.gross > budget {
+            return Err(too_little("the budget", cost.to_string(), format!("{budget:.2} EUR")));
+        }
+    }
+    if let Some(within) = limits.within_s {
+        let takes = makespan(tolls.iter().map(|t| t.seconds), limits.clusters);
+        if takes > within {
+            return Err(too_little("the time", format!("{} min", takes.div_ceil(60)), format!("{} min", within / 60)));
+        }
+    }
+    Ok(())
+}
+
+/// Cells that were asked for one by one.
+fn only(space: &Space, matrix: &Matrix, cells: &[(Cell, String)]) -> Result<Vec<Chosen>, PlanError> {
+    let check = |(cell, why): &(Cell, String)| {
+        if space.row(cell).is_none() {
+            let rule = rules::broken_by(cell).map(|r| r.because.to_owned());
+            let exclude = || matrix.excludes.iter().find(|e| e.matches(cell)).map(|e| e.because.clone());
+            let reason = rule.or_else(exclude).unwrap_or_else(|| "the selection or the axes leave it out".to_owned());
+            return Err(PlanError::NotValid { cell: cell.id(), reason });
+        }
+        Ok(Chosen { cell: cell.clone(), why: why.clone() })
+    };
+    cells.iter().map(check).collect()
+}
+
+fn estimate(
+    cells: &[PlannedCell],
+    shards: &[Shard],
+    clusters: u32,
+    expectations: &Expectations,
+    toll: &impl Fn(&Cell) -> Toll,
+) -> Estimate {
+    let seconds = |cell: &PlannedCell| cell.expected_s.unwrap_or(0);
+    let of_shard =
+        |shard: &Shard| makespan(cells.iter().filter(|c| shard.cells.contains(&c.id)).map(seconds), clusters);
+    let whole = || makespan(cells.iter().map(seconds), clusters);
+    let guessed = cells.iter().filter(|c| expectations.duration(&c.cell, 0).guessed).count();
+    Estimate {
+        clusters,
+        makespan_s: shards.iter().map(of_shard).max().unwrap_or_else(whole),
+        work_s: cells.iter().map(seconds).sum(),
+        guessed,
+        cost: cells.iter().map(|c| toll(&c.cell).cost).sum::<Option<Amount>>(),
+    }
 }
 
 fn chosen_scenarios<'a>(catalogue: &'a [ScenarioSpec], names: &[String]) -> Result<Vec<&'a ScenarioSpec>, PlanError> {

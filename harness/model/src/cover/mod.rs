@@ -90,6 +90,13 @@ pub fn combinations(strength: usize) -> &'static str {
     }
 }
 
+/// So many of them: `1 pair`, `12 pairs`.
+#[must_use]
+pub fn counted(count: usize, strength: usize) -> String {
+    let what = combinations(strength);
+    format!("{count} {}", if count == 1 { &what[..what.len() - 1] } else { what })
+}
+
 /// How long to look for fewer cells, counted in changes tried; where the strength has no figure the greedy cover stands.
 fn effort(strength: usize) -> u64 {
     match strength {
@@ -125,11 +132,11 @@ pub(crate) fn choose(
         .map(|row| {
             let new = tuples.codes(row).iter().filter(|c| !std::mem::replace(&mut seen[**c as usize], true)).count();
             let cell = space.cell(row);
-            let what = combinations(tuples.strength);
+            let new = counted(new, tuples.strength);
             let why = match musts.iter().find(|(must, _)| *must == cell) {
-                _ if cell == *base => format!("the base cell, {new} {what}"),
-                Some((_, because)) => format!("include: {because}; {new} {what} that no earlier cell has"),
-                None => format!("{new} {what} that no earlier cell has"),
+                _ if cell == *base => format!("the base cell, {new}"),
+                Some((_, because)) => format!("include: {because}; {new} that no earlier cell has"),
+                None => format!("{new} that no earlier cell has"),
             };
             Chosen { cell, why }
         })

@@ -63,6 +63,13 @@ impl Tuples {
         self.subsets.iter().map(|s| s.code(row)).collect()
     }
 
+    /// The numbers of everything in a row of which only some values are known.
+    pub(crate) fn known_codes(&self, row: &[Option<u8>]) -> impl Iterator<Item = u32> {
+        self.subsets.iter().filter_map(|s| {
+            s.axes.iter().zip(&s.stride).try_fold(s.start, |n, (a, stride)| Some(n + u32::from(row[*a]?) * stride))
+        })
+    }
+
     /// How many of those in a row are open.
     pub(crate) fn gain(&self, row: &Row, open: &[bool]) -> usize {
         self.subsets.iter().filter(|s| open[s.code(row) as usize]).count()

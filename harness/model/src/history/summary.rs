@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::axis::{Cell, CellId};
+use crate::budget::Amount;
 use crate::check::CheckName;
 use crate::input;
 use crate::lease::{LeaseId, RunId};
@@ -68,9 +69,9 @@ pub struct CellSummary {
     pub servers: u32,
     /// Seconds from its first lease request to the end of its last subject; 0 when it never began.
     pub took_s: u64,
-    /// What it cost, in euro cents, net, where the run recorded it.
+    /// What it cost, where the run recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cents: Option<u64>,
+    pub cost: Option<Amount>,
     /// Its subjects, in report order.
     pub subjects: Vec<SubjectSummary>,
 }
@@ -166,7 +167,7 @@ impl RunSummary {
                         axes: planned.cell.clone(),
                         servers: planned.servers,
                         took_s: took_s(state),
-                        cents: state.cost().map(|cost| cost.net.cents()),
+                        cost: state.cost(),
                         subjects: subjects(state),
                     })
                 })

@@ -2,5 +2,6 @@
 
 mod covering;
 mod merging;
+mod nights;
 mod recorded;
 mod selecting;

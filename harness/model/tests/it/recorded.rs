@@ -117,7 +117,8 @@ impl Recording {
         if self.finished {
             kinds.push(EventKind::RunFinished);
         }
-        let second = |n: i64| self.begins + SignedDuration::from_secs(n);
+        // A step every three minutes: a cell takes about half an hour.
+        let second = |n: i64| self.begins + SignedDuration::from_secs(180 * (n - 1));
         kinds.into_iter().zip(1_i64..).map(|(kind, n)| Event { seq: n.unsigned_abs(), at: second(n), kind }).collect()
     }
 
