@@ -4,6 +4,7 @@ pub mod beside;
 pub mod cause;
 pub mod change;
 pub mod format;
+pub mod history_html;
 pub mod html;
 pub mod json;
 pub mod junit;

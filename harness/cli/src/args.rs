@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::args_plan;
+
 /// Finds out which combinations of a Gitpod Self-Hosted distribution really work.
 #[derive(Debug, Parser)]
 #[command(
@@ -37,13 +39,19 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Show which cells and scenarios would run, and what is left out and why.
     #[command(after_help = "Example: gsh plan --cover pairwise --select shift=fuse")]
-    Plan(Plan),
+    Plan(Box<args_plan::Plan>),
     /// Order clusters, install Gitpod, run scenarios, remove everything, report.
     #[command(after_help = "Example: gsh run --provider embedded --cover pairwise --out my-run")]
     Run(Box<Run>),
     /// Render a recorded run.
     #[command(after_help = "Example: gsh report gsh-runs/r20261123-164638-7f3a21 --format junit --output junit.xml")]
     Report(Report),
+    /// Say which combination of values explains the failures, how sure that is, and which cells would decide.
+    #[command(after_help = "Example: gsh explain gsh-runs/r20261123-164638-7f3a21")]
+    Explain(args_plan::Explain),
+    /// The folder of run summaries: what was green when, how long things take, what is flaky.
+    #[command(after_help = "Example: gsh history add nightly-run --dir history")]
+    History(args_plan::History),
     /// Remove what runs left in the account, found by label; lists before it deletes.
     #[command(after_help = "Example: gsh sweep --expired --dry-run")]
     Sweep(Sweep),
@@ -81,21 +89,8 @@ pub(crate) struct Selected {
     /// Only this scenario; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Plan {
     #[command(flatten)]
-    pub(crate) selected: Selected,
-    /// For people, or for programs.
-    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
-    pub(crate) format: PlanFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlanFormat {
-    Text,
-    Json,
+    pub(crate) night: args_plan::Night,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -126,6 +121,8 @@ pub(crate) enum KeepName {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) selected: Selected,
+    #[command(flatten)]
+    pub(crate) part: args_plan::Part,
     #[command(flatten)]
     pub(crate) account: Account,
     /// Run directory; must not exist. Default: gsh-runs/<run id>.

@@ -20,6 +20,11 @@ pub(crate) fn no_color() -> bool {
     text("NO_COLOR").is_some()
 }
 
+/// `GITHUB_OUTPUT`: the file that takes the outputs of a GitHub Actions step.
+pub(crate) fn github_output() -> Option<std::path::PathBuf> {
+    text("GITHUB_OUTPUT").map(Into::into)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())

@@ -22,6 +22,8 @@ pub(crate) fn main() -> Exit {
     start_log(args.verbose);
     let result = match &args.command {
         Command::Plan(plan) => crate::plan::plan(plan),
+        Command::Explain(explain) => crate::explain::explain(explain),
+        Command::History(history) => crate::history::history(&history.command),
         Command::Report(report) => crate::report::report(report),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Gsh::command(), "gsh", &mut std::io::stdout());

@@ -1,12 +1,15 @@
 //! Arguments, wiring, terminal, errors: the only crate that prints.
 
 mod args;
+mod args_plan;
 #[cfg(feature = "embedded")]
 mod emulate;
 mod env;
 mod error;
 mod evidence;
+mod explain;
 mod gsh;
+mod history;
 mod inputs;
 mod plan;
 mod report;

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let id = new_run_id();
     let clusters = wiring::ClusterSettings::read(args)?;
     wiring::check(&args.account)?;
-    let (matrix, plan) = crate::plan::make(&args.selected, &wiring::OFFERS)?;
+    let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, None)?;
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
     let directory = new_directory(&out)?;

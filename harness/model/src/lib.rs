@@ -10,6 +10,7 @@ pub mod check;
 pub mod cover;
 pub mod event;
 pub mod exit;
+pub mod explain;
 pub mod history;
 pub mod input;
 pub mod lease;

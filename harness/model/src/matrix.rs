@@ -398,7 +398,8 @@ fn read_patience(reader: &Reader<'_>, table: &Table) -> Result<Patience, MatrixE
 }
 
 /// `90s`, `45m`, `2h`: a whole number that is not zero, and a unit.
-fn seconds(text: &str) -> Option<u64> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
     let unit = text.chars().last()?;
     let factor = match unit {
         's' => 1,
