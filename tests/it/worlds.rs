@@ -9,8 +9,8 @@ use crate::program::{Program, root};
 /// Runs a world and compares.
 fn check(name: &str) {
     let path = root().join("fixtures/worlds").join(format!("{}.toml", name.replace('_', "-")));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let world: WorldSpec = text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let world_text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let world: WorldSpec = world_text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let expect = &world.expect;
     let program = Program::new();
     let axes: Vec<(&str, Vec<&str>)> =
@@ -23,7 +23,9 @@ fn check(name: &str) {
     }
     let text = std::fs::read_to_string(&matrix).expect("the matrix") + &limits;
     let matrix = program.write("limited.toml", &text).display().to_string();
-    let world_file = path.display().to_string();
+    let log = program.folder().join("world.log");
+    let logged = format!("log-to = {:?}\n{}", log.display().to_string(), world_text);
+    let world_file = program.write("world.toml", &logged).display().to_string();
     let mut args = vec!["--cover", "full", "--matrix", &matrix, "--world", &world_file];
     for scenario in &expect.scenarios {
         args.extend(["--scenario", scenario]);
@@ -54,6 +56,11 @@ fn check(name: &str) {
         *left.entry(resource["kind"].as_str().unwrap_or_default().to_owned()).or_insert(0_usize) += 1;
     }
     assert_eq!(left, expect.left, "{shown}");
+    // Nothing of a deleted server stays in memory, and the world file names nothing that does not exist.
+    let log = std::fs::read_to_string(log).expect("the world writes its log");
+    let wrong: Vec<&str> =
+        log.lines().filter(|l| l.contains("\"forgotten\"") || l.contains("\"world-file\"")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}\n{shown}");
 }
 
 macro_rules! worlds {
