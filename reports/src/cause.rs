@@ -55,7 +55,7 @@ pub fn causes(run: &RunState) -> Vec<Cause> {
 /// A text without what differs between two sights of the same trouble: numbers, and with them the names of leases,
 /// addresses and times.
 fn shape(observed: &str) -> String {
-    observed.chars().filter(|c| !c.is_ascii_digit()).collect()
+    observed.chars().take(4096).filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// The axis values that all places of a cause share and that not every planned cell has: where to look first. Empty when

@@ -4,8 +4,13 @@ use gsh_model::event::CheckResult;
 use gsh_model::run::{Attempt, LeaseEnd, RunState};
 use serde_json::{Value, json};
 
+use crate::mark::Mark;
+
 /// Name and version of the schema.
 pub const SCHEMA: &str = "gsh.results/v1";
+
+/// JSON Schema (draft 2020-12) of the document.
+pub const JSON_SCHEMA: &str = include_str!("results.schema.json");
 
 /// Renders `results.json`.
 #[must_use]
@@ -20,9 +25,11 @@ pub fn render(run: &RunState) -> String {
                 "id": cell.id,
                 "axes": planned.map(|p| p.cell.axes().into_iter().map(|(a, v)| (a.to_string(), json!(v))).collect::<serde_json::Map<_, _>>()),
                 "why": planned.map(|p| &p.why),
+                "cost": cell.cost(),
                 "leases": cell.leases.iter().map(|lease| json!({
                     "id": lease.lease,
                     "requested": lease.requested,
+                    "bill": lease.bill,
                     "expires": lease.expires,
                     "servers": lease.servers,
                     "end": match &lease.end {
@@ -34,6 +41,7 @@ pub fn render(run: &RunState) -> String {
                 "subjects": cell.subjects.iter().map(|subject| json!({
                     "name": subject.subject.to_string(),
                     "outcome": subject.outcome(),
+                    "mark": Mark::of(subject).word(),
                     "flaky": subject.is_flaky(),
                     "attempts": subject.attempts.iter().map(attempt).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
@@ -49,6 +57,11 @@ pub fn render(run: &RunState) -> String {
         "provider": header.map(|h| &h.provider),
         "started": header.map(|h| h.started),
         "finished": run.finished,
+        "resumed": run.resumed,
+        "inputs": header.map(|h| &h.inputs),
+        "merged_from": run.parts.iter().map(|p| &p.run).collect::<Vec<_>>(),
+        "budget": run.budget,
+        "cost": run.cost(),
         "complete": run.finished.is_some(),
         "exit": run.exit() as u8,
         "matrix_sha256": run.plan.as_ref().map(|p| &p.matrix_sha256),
@@ -81,6 +94,7 @@ fn attempt(attempt: &Attempt) -> Value {
                 CheckResult::Skipped(reason) => json!({"skipped": reason}),
             },
             "took_ms": check.took_ms,
+            "finished": check.at,
         })).collect::<Vec<_>>(),
         "artifacts": attempt.artifacts.iter().map(|a| json!({"name": a.name, "path": a.path, "bytes": a.bytes})).collect::<Vec<_>>(),
         "notes": attempt.notes,

@@ -6,6 +6,7 @@ mod input;
 mod journey;
 mod outside;
 mod program;
+mod reading;
 mod secrets;
 mod stopping;
 mod unprivileged;

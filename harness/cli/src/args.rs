@@ -52,6 +52,16 @@ pub(crate) enum Command {
     /// The folder of run summaries: what was green when, how long things take, what is flaky.
     #[command(after_help = "Example: gsh history add nightly-run --dir history")]
     History(args_plan::History),
+    /// Show a recorded run again as the terminal showed it.
+    #[command(after_help = "Example: gsh replay gsh-runs/r20261123-164638-7f3a21 --speed 30")]
+    Replay(Replay),
+    /// Print the JSON Schema of a file.
+    #[command(after_help = "Example: gsh schema results > results.schema.json")]
+    Schema {
+        /// Which file.
+        #[arg(value_enum)]
+        name: SchemaName,
+    },
     /// Remove what runs left in the account, found by label; lists before it deletes.
     #[command(after_help = "Example: gsh sweep --expired --dry-run")]
     Sweep(Sweep),
@@ -128,6 +138,9 @@ pub(crate) struct Run {
     /// Run directory; must not exist. Default: gsh-runs/<run id>.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// What goes to standard output.
+    #[arg(long, value_enum, default_value_t = RunFormat::Text)]
+    pub(crate) format: RunFormat,
     /// Most clusters at a time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) max_clusters: u32,
@@ -191,7 +204,7 @@ pub(crate) struct Report {
     /// File to write instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Run directory of an earlier run, the last green one for instance: html then says what changed.
+    /// Run directory of an earlier run, the last green one for instance: html and markdown then say what changed.
     #[arg(long, value_name = "RUN")]
     pub(crate) baseline: Option<PathBuf>,
 }
@@ -201,8 +214,45 @@ pub(crate) enum ReportFormat {
     Junit,
     Markdown,
     Json,
+    /// JUnit XML within the schema of Jenkins' xUnit plugin.
+    JunitStrict,
     /// One self-contained page for a browser.
     Html,
+    /// Annotations for GitHub Actions.
+    Github,
+    /// Common Test Report Format.
+    Ctrf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Run directory.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// How many times faster than it was; where there is no terminal, it is shown at once.
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = speed)]
+    pub(crate) speed: f64,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.01..=100_000.0).contains(&speed) => Ok(speed),
+        Ok(_) | Err(_) => Err("a number from 0.01 to 100000".to_owned()),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaName {
+    /// `results.json`.
+    Results,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunFormat {
+    /// The run directory, at the end.
+    Text,
+    /// Every event as it is recorded, one JSON document a line.
+    Json,
 }
 
 #[derive(Debug, Args)]

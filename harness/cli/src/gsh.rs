@@ -25,6 +25,8 @@ pub(crate) fn main() -> Exit {
         Command::Explain(explain) => crate::explain::explain(explain),
         Command::History(history) => crate::history::history(&history.command),
         Command::Report(report) => crate::report::report(report),
+        Command::Replay(replay) => crate::replay::replay(replay, &args),
+        Command::Schema { name } => crate::schema::schema(*name),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Gsh::command(), "gsh", &mut std::io::stdout());
             Ok(Exit::Pass)

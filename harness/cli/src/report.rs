@@ -20,7 +20,10 @@ pub(crate) fn report(args: &args::Report) -> Result<Exit, CliError> {
         ReportFormat::Junit => Format::Junit,
         ReportFormat::Markdown => Format::Markdown,
         ReportFormat::Json => Format::Json,
+        ReportFormat::JunitStrict => Format::JunitStrict,
         ReportFormat::Html => Format::Html,
+        ReportFormat::Github => Format::Github,
+        ReportFormat::Ctrf => Format::Ctrf,
     };
     let mut beside = Beside { baseline: args.baseline.as_deref().map(load).transpose()?, ..Beside::default() };
     crate::evidence::excerpts(&mut beside, &args.runs, &state);

@@ -18,7 +18,7 @@ use gsh_reports::beside::Beside;
 use gsh_reports::format::{Format, render_with};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::args::{self, FailFast, Gsh, KeepName};
+use crate::args::{self, FailFast, Gsh, KeepName, RunFormat};
 use crate::error::CliError;
 use crate::report::{load, write_whole};
 use crate::terminal::{Show, Terminal, colored, say};
@@ -70,8 +70,11 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
         now: Timestamp::now,
     };
     let show = if all.quiet { Show::End } else { Show::All };
-    let observers: Vec<Box<dyn Observer>> =
+    let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(Reports::of(&directory)), Box::new(Terminal::new(show, colored(all.color)))];
+    if args.format == RunFormat::Json {
+        observers.push(Box::new(Stream));
+    }
     let stop = Stop::new();
     let signals = tokio::spawn(crate::signals::listen(stop.clone()));
     let end = dispatch(job, ledger, Artifacts::of(&directory), observers, stop, scrubber).await;
@@ -95,7 +98,13 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     }
     // The verdict comes from the record on disk, as it will for whoever reads it next year.
     let recorded = load(&directory)?;
-    let _nobody = writeln!(std::io::stdout().lock(), "{}", directory.display());
+    match args.format {
+        RunFormat::Text => {
+            let _nobody = writeln!(std::io::stdout().lock(), "{}", directory.display());
+        }
+        // Standard output has the events and nothing else.
+        RunFormat::Json => say(&directory.display().to_string()),
+    }
     Ok(recorded.exit())
 }
 
@@ -179,6 +188,21 @@ impl Observer for Reports {
             }
         }
         self.last = Some((Instant::now(), begun.elapsed()));
+    }
+
+    fn ledger_lost(&mut self, _: &std::io::Error) {}
+}
+
+/// Every event on standard output as it is recorded: the lines of the ledger, live.
+struct Stream;
+
+impl Observer for Stream {
+    fn recorded(&mut self, event: &Event, _: &RunState) {
+        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        line.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        // A reader that has gone away does not stop a run: the ledger has everything.
+        let _nobody = out.write_all(&line).and_then(|()| out.flush());
     }
 
     fn ledger_lost(&mut self, _: &std::io::Error) {}

@@ -19,7 +19,7 @@ fn finding(text: &str) -> Finding {
     }
 }
 
-/// A run of two cells: a flaky provision, a failure, an error, a block, a skip, a leak; one subject without an end.
+/// A run of two cells: a flaky provision, a flaky scenario, a failure in three attempts, an error, a block, a skip, a leak; one subject without an end.
 pub(crate) fn run(text: &str) -> RunState {
     let names = ["workspace-start", "ssh-on-22", "scale-out"];
     let planned = |cell: Cell| PlannedCell {
@@ -96,8 +96,11 @@ pub(crate) fn run(text: &str) -> RunState {
     step(&one, Subject::Provision, 1, environment(), false);
     step(&one, Subject::Provision, 2, Outcome::Passed, false);
     step(&one, Subject::Install, 1, Outcome::Passed, false);
-    step(&one, scenario("workspace-start"), 1, Outcome::Passed, false);
+    step(&one, scenario("workspace-start"), 1, Outcome::Failed(finding(text)), false);
+    step(&one, scenario("workspace-start"), 2, Outcome::Passed, false);
     step(&one, scenario("ssh-on-22"), 1, Outcome::Failed(finding(text)), true);
+    step(&one, scenario("ssh-on-22"), 2, environment(), false);
+    step(&one, scenario("ssh-on-22"), 3, Outcome::Failed(finding(text)), true);
     step(&one, Subject::Teardown, 1, Outcome::Passed, false);
     step(&two, Subject::Provision, 1, environment(), false);
     step(&two, Subject::Provision, 2, environment(), true);
@@ -232,5 +235,44 @@ pub(crate) fn wide(cells: usize, checks: usize) -> RunState {
     }
     kinds.push(EventKind::InventoryTaken { left: Vec::new() });
     kinds.push(EventKind::RunFinished);
+    fold(kinds)
+}
+
+/// Cells that each fail at something else.
+pub(crate) fn every_cell_fails_its_own_way(count: usize) -> RunState {
+    let mut kinds = Vec::new();
+    let cells: Vec<Cell> = (0..count)
+        .map(|n| {
+            let mut cell = Cell::default();
+            cell.set(AxisName::K3s, &format!("v1.24.{n}+k3s1")).expect("a value");
+            cell
+        })
+        .collect();
+    kinds.push(started("r20261123-1-cccc"));
+    kinds.push(EventKind::RunPlanned { plan: Box::new(plan(cells.clone())) });
+    for (n, cell) in cells.iter().enumerate() {
+        // Only letters, since numbers do not tell two causes apart.
+        let letters: String = n.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect();
+        let outcome = Outcome::Failed(finding(&format!("{letters} is broken")));
+        kinds.extend(ended(cell, Subject::Install, 0, outcome));
+    }
+    fold(kinds)
+}
+
+/// Some cells, the first ones of which are done.
+pub(crate) fn begun(cells: usize, done: usize) -> RunState {
+    let cells: Vec<Cell> = (0..cells)
+        .map(|n| {
+            let mut cell = Cell::default();
+            cell.set(AxisName::K3s, &format!("v1.24.{n}+k3s1")).expect("a value");
+            cell
+        })
+        .collect();
+    let mut kinds = vec![started("r20261123-1-dddd"), EventKind::RunPlanned { plan: Box::new(plan(cells.clone())) }];
+    for cell in &cells[..done] {
+        for subject in subjects() {
+            kinds.extend(ended(cell, subject, 0, Outcome::Passed));
+        }
+    }
     fold(kinds)
 }

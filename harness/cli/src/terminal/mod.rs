@@ -1,22 +1,22 @@
-//! What a run looks like: one line per cell while it works, a table and the causes at the end.
+//! What a run looks like: one line per subject that ended, the cells at work below, a table and the causes at the end.
 //!
-//! Knows only events. Live lines on a terminal, plain lines elsewhere; readable without colour.
+//! Knows only events. A live board on a terminal, plain lines elsewhere; readable without colour.
 
-use std::collections::HashMap;
+mod live;
+
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
 
 use gsh_engine::run::Observer;
-use gsh_model::axis::CellId;
 use gsh_model::event::{Event, EventKind};
+use gsh_model::outcome::Outcome;
 use gsh_model::run::{LeaseEnd, RunState};
 use gsh_reports::cause::causes;
 use gsh_reports::mark::Mark;
 use gsh_reports::markdown::{at, columns, headline};
 use gsh_reports::text::{duration, one_line};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::args::Color;
+use live::Live;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,22 +48,29 @@ pub(crate) struct Terminal {
     color: bool,
 }
 
-struct Live {
-    all: MultiProgress,
-    lines: HashMap<CellId, ProgressBar>,
-}
-
 impl Terminal {
     pub(crate) fn new(show: Show, color: bool) -> Self {
-        let live = (show == Show::All && std::io::stderr().is_terminal())
-            .then(|| Live { all: MultiProgress::new(), lines: HashMap::new() });
+        Self::at_speed(show, color, 1.0)
+    }
+
+    /// A terminal on which time passes faster or slower between two events.
+    pub(crate) fn at_speed(show: Show, color: bool, speed: f64) -> Self {
+        let live = (show == Show::All && std::io::stderr().is_terminal()).then(|| Live::new(speed));
         Self { live, show, color }
+    }
+
+    /// The end of a run, or of what is recorded of it.
+    pub(crate) fn end(&mut self, state: &RunState) {
+        if let Some(live) = self.live.take() {
+            live.clear();
+        }
+        end(state, self.color);
     }
 
     fn line(&self, text: &str) {
         match &self.live {
-            // Between live lines only their owner may print.
-            Some(live) => live.all.suspend(|| say(text)),
+            // Above the board only its owner may print.
+            Some(live) => live.above(|| say(text)),
             None if self.show == Show::All => say(text),
             None => {}
         }
@@ -90,30 +97,15 @@ fn paint(color: bool, mark: Mark, text: &str) -> String {
 impl Observer for Terminal {
     fn recorded(&mut self, event: &Event, state: &RunState) {
         match &event.kind {
-            EventKind::SubjectStarted { cell, subject, attempt } => {
-                let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                if let Some(live) = &mut self.live {
-                    let bar = live.lines.entry(cell.clone()).or_insert_with(|| {
-                        let bar = live.all.add(ProgressBar::new_spinner().with_style(style()));
-                        bar.enable_steady_tick(Duration::from_millis(200));
-                        bar.set_prefix(cell.to_string());
-                        bar
-                    });
-                    bar.set_message(format!("{subject}{again}"));
-                }
-            }
             EventKind::SubjectFinished { cell, subject, outcome, took_ms, .. } => {
                 let mark = Mark::of_outcome(outcome);
                 let text = format!("{} {cell}  {subject}  {}  {}", mark.sign(), outcome.word(), duration(*took_ms));
                 let mut text = self.paint(mark, &text);
                 if let Some(finding) = outcome.finding() {
-                    text.push_str(&format!("  {}: {}", finding.check, one_line(&finding.observed, 160)));
+                    let blame = blame(outcome);
+                    text.push_str(&format!("  {} ({blame}): {}", finding.check, one_line(&finding.observed, 160)));
                 }
                 self.line(&text);
-                let done = *subject == gsh_model::outcome::Subject::Teardown;
-                if done && let Some(bar) = self.live.as_mut().and_then(|l| l.lines.remove(cell)) {
-                    bar.finish_and_clear();
-                }
             }
             EventKind::StopRequested { .. } => {
                 self.line(
@@ -121,15 +113,10 @@ impl Observer for Terminal {
                 );
             }
             EventKind::Noted { cell: None, text, .. } => self.line(&format!("note: {}", one_line(text, 300))),
-            EventKind::RunFinished => {
-                if let Some(live) = self.live.take() {
-                    // Nothing to do about a terminal that cannot be cleared.
-                    let _ugly = live.all.clear();
-                }
-                end(state, self.color);
-            }
+            EventKind::RunFinished => self.end(state),
             EventKind::RunResumed { .. } => self.line("resumed: what was cut off is given back first"),
             EventKind::RunStarted { .. }
+            | EventKind::SubjectStarted { .. }
             | EventKind::BudgetSet { .. }
             | EventKind::LeaseCharged { .. }
             | EventKind::RunPlanned { .. }
@@ -143,6 +130,9 @@ impl Observer for Terminal {
             | EventKind::LeaseLeaked { .. }
             | EventKind::InventoryTaken { .. } => {}
         }
+        if let Some(live) = &self.live {
+            live.show(event, state);
+        }
     }
 
     fn ledger_lost(&mut self, error: &std::io::Error) {
@@ -150,9 +140,13 @@ impl Observer for Terminal {
     }
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {elapsed:>4} {prefix}  {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+/// Whose fault an outcome is, in words.
+fn blame(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed(_) => "product".to_owned(),
+        Outcome::Inconclusive { why, .. } => why.to_string(),
+        Outcome::Passed | Outcome::Skipped(_) => String::new(),
+    }
 }
 
 /// The end of a run: table, causes, leftovers.
@@ -202,5 +196,6 @@ fn end(state: &RunState, color: bool) {
             say(&format!("  remove it with: gsh sweep --run {}", h.run));
         }
     }
-    say(&format!("\n{}", headline(state)));
+    let cost = state.cost().map(|c| format!(", cost {c}")).unwrap_or_default();
+    say(&format!("\n{}{cost}", headline(state)));
 }
