@@ -55,6 +55,13 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Whether a pause is owed to the account's request limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limited {
+    Yes,
+    No,
+}
+
 /// What came of a call that is not an error.
 pub(crate) enum Outcome {
     /// The answer.
@@ -157,8 +164,9 @@ impl Api {
             if error.told.status == Some(429) {
                 refused += 1;
             }
-            let after = match next(&self.pace, call.effect, &error, tries, refused) {
-                Next::Again(after) | Next::NotNow(after) => after,
+            let (after, limited) = match next(&self.pace, call.effect, &error, tries, refused) {
+                Next::Again(after) => (after, Limited::No),
+                Next::NotNow(after) => (after, Limited::Yes),
                 Next::LookUp => return Ok(Outcome::LookUp(error)),
                 Next::Done => return Ok(Outcome::Gone),
                 Next::GiveUp => return Err(error),
@@ -167,7 +175,7 @@ impl Api {
             last = error.trouble.to_string();
             // Between half and all of the pause, so that many callers do not come back at once.
             let jitter = rand::rng().random_range(0.5..=1.0);
-            self.pause(cx, call, after.mul_f64(jitter), tries, &last).await?;
+            self.pause(cx, call, after.mul_f64(jitter), limited, tries, &last).await?;
         }
     }
 
@@ -182,14 +190,29 @@ impl Api {
             }
             match self.governor.admit(call.purpose, Instant::now()) {
                 Ok(admitted) => return Ok(admitted),
-                Err(wait) => self.pause(cx, call, wait, tries, &format!("{last}; the hourly limit is used up")).await?,
+                Err(wait) => self.pause(cx, call, wait, Limited::Yes, tries, last).await?,
             }
         }
     }
 
-    async fn pause(&self, cx: &Cx, call: &Call<'_>, time: Duration, tries: u32, last: &str) -> Result<(), ApiError> {
+    async fn pause(
+        &self,
+        cx: &Cx,
+        call: &Call<'_>,
+        time: Duration,
+        limited: Limited,
+        tries: u32,
+        last: &str,
+    ) -> Result<(), ApiError> {
         if time >= cx.left() {
-            return Err(fail(call, Trouble::OutOfTime { tries, last: last.to_owned() }));
+            let last = last.to_owned();
+            return Err(fail(
+                call,
+                match limited {
+                    Limited::Yes => Trouble::NoRequests { tries, last },
+                    Limited::No => Trouble::OutOfTime { tries, last },
+                },
+            ));
         }
         if rest(cx, time).await { Ok(()) } else { Err(fail(call, Trouble::Stopped)) }
     }

@@ -102,6 +102,14 @@ pub(crate) enum Trouble {
         /// What the last one said.
         last: String,
     },
+    /// The account's request limit left no room for the request before time ran out.
+    #[error("the account's hourly requests are used up, and do not come back in time after {tries} tries: {last}")]
+    NoRequests {
+        /// How many requests were sent.
+        tries: u32,
+        /// What the last one said.
+        last: String,
+    },
     /// The run was asked to stop before the request was sent.
     #[error("the run was asked to stop")]
     Stopped,
@@ -135,6 +143,7 @@ impl ApiError {
             | Trouble::Action { .. }
             | Trouble::ForeignName { .. }
             | Trouble::OutOfTime { .. }
+            | Trouble::NoRequests { .. }
             | Trouble::Stopped => false,
         }
     }
@@ -162,6 +171,7 @@ impl ApiError {
             Trouble::Action { .. } => ("GSH-CLOUD-010", Blame::Environment),
             Trouble::ForeignName { .. } => ("GSH-CLOUD-014", Blame::Environment),
             Trouble::OutOfTime { .. } => ("GSH-CLOUD-011", Blame::Environment),
+            Trouble::NoRequests { .. } => ("GSH-CLOUD-005", Blame::Environment),
             Trouble::Stopped => ("GSH-RUN-002", Blame::Environment),
         }
     }

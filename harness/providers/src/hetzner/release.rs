@@ -15,7 +15,7 @@ use super::api::rest;
 use super::create::{
     FIREWALL, IMAGE, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, PRIMARY_IP, SERVER, SSH_KEY, VOLUME,
 };
-use super::error::ApiError;
+use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
 use super::provider::HetznerProvider;
@@ -153,9 +153,15 @@ impl HetznerProvider {
         .await;
         let mut found = Vec::new();
         for (rank, list) in lists.into_iter().enumerate() {
-            // Belt and braces: a selector that the API did not understand must not become "everything", nor another lease.
-            let ours = list?.into_iter().filter(|thing| scope.holds(&thing.labels));
-            found.extend(ours.map(|thing| Found { rank, thing }));
+            let list = list?;
+            // Belt and braces: a selector that was not understood must not become "everything", nor another lease; and labels
+            // that got lost must not become "nothing left".
+            if let Some(foreign) = list.iter().find(|thing| !scope.holds(&thing.labels)) {
+                let call = format!("GET /{}", KINDS[rank].0.many);
+                let reason = format!("{} was not asked for, the label selector was `{selector}`", foreign.id);
+                return Err(ApiError::silent(call, Trouble::Garbled { status: 200, reason }));
+            }
+            found.extend(list.into_iter().map(|thing| Found { rank, thing }));
         }
         Ok(found)
     }

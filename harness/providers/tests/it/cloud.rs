@@ -12,7 +12,7 @@ use gsh_engine::provider::{LeaseRequest, Provider};
 use gsh_engine::secret::Secret;
 use gsh_engine::stop::Stop;
 use gsh_model::outcome::Blame;
-use gsh_providers::{HetznerConfig, HetznerProvider};
+use gsh_providers::{HetznerConfig, HetznerProvider, MachineChoice};
 use gsh_world::World;
 
 use crate::lease::{self, Nobody};
@@ -273,5 +273,96 @@ async fn release_waits_for_what_lags_and_touches_nothing_foreign() {
     assert_eq!(account.left().len(), 1, "{:?}", account.left());
     let kinds: BTreeSet<&str> = released.removed.iter().map(|r| r.kind.as_str()).collect();
     assert!(kinds.is_superset(&BTreeSet::from(["server", "load-balancer", "network", "firewall", "ssh-key"])));
+    account.end().await;
+}
+
+#[tokio::test]
+async fn what_is_chosen_can_be_told_and_a_type_that_is_gone_is_answered_with_what_there_is() {
+    let chosen = |choice: MachineChoice| async move {
+        let account = account_with("", &[], |config| config.machines = choice).await;
+        let failure = account.acquire().await;
+        account.release().await;
+        account.end().await;
+        failure
+    };
+    for name in ["cx43", "ccx33"] {
+        let failure = chosen(MachineChoice { server_type: Some(name.to_owned()), ..MachineChoice::default() }).await;
+        assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{name}: {failure}");
+    }
+    for (name, says) in
+        [("cx41", "there is no server type `cx41` (any more); fit for this: [\"cx43\""), ("cx23", "has 2 cores")]
+    {
+        let failure = chosen(MachineChoice { server_type: Some(name.to_owned()), ..MachineChoice::default() }).await;
+        assert_eq!((failure.finding.check.as_str(), failure.blame), ("GSH-CLOUD-009", Blame::Environment), "{failure}");
+        assert!(failure.to_string().contains(says), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_location_is_answered_with_those_that_exist() {
+    let account = account_with("", &[], |config| config.locations = vec!["fsn2".to_owned()]).await;
+    let failure = account.acquire().await;
+    assert_eq!(failure.finding.check.as_str(), "GSH-CLOUD-009", "{failure}");
+    assert!(failure.to_string().contains("there is no location [\"fsn2\"]; there are [\"fsn1\", "), "{failure}");
+    assert_eq!(account.left(), Vec::<String>::new(), "nothing was made");
+    account.end().await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_gone_is_answered_with_what_is_sold() {
+    let account = account("snapshot = []", &[("os", "ubuntu-20.04")]).await;
+    let failure = account.acquire().await;
+    assert_eq!(failure.finding.check.as_str(), "GSH-CLOUD-008", "{failure}");
+    let causes = failure.finding.causes.join("\n");
+    assert!(failure.finding.observed.starts_with("Hetzner no longer sells it since "), "{failure}");
+    assert!(causes.contains("ubuntu-22.04, ubuntu-24.04") && !causes.contains("sold: ubuntu-20.04"), "{causes}");
+    account.end().await;
+}
+
+#[tokio::test]
+async fn capacity_that_comes_back_is_waited_for() {
+    let short = "[[hetzner.sold-out]]\nserver-type = \"*\"\nrefuses = 40";
+    let account = account_with(short, &[], |config| {
+        config.patience.capacity = Duration::from_secs(30);
+        config.pace.longest = Duration::from_millis(20);
+    })
+    .await;
+    let failure = account.acquire().await;
+    assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{failure}");
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn the_firewall_lets_the_world_to_the_site_and_the_runner_to_the_machines() {
+    let account = account_with("", &[], |config| {
+        config.runner_address = Some("198.51.100.7".parse().unwrap());
+        config.open_ports = vec![9500, 443];
+    })
+    .await;
+    account.acquire().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = account.cloud.listen().await.unwrap();
+    let answer = client.get(format!("{url}/firewalls")).bearer_auth(&account.cloud.tokens().read_write).send().await;
+    let answer: serde_json::Value = answer.unwrap().json().await.unwrap();
+    let rules = answer["firewalls"][0]["rules"].as_array().unwrap().iter();
+    let rules: Vec<String> = rules.map(|r| format!("{} from {}", r["port"], r["source_ips"])).collect();
+    insta::assert_debug_snapshot!(rules, @r#""#);
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn actions_of_many_leases_are_asked_for_together() {
+    let slow = "[hetzner.takes-ms]\ncreate_server = 400";
+    let account = account_with(slow, &[], |config| config.pace.look_longest = Duration::from_millis(50)).await;
+    let cx = account.cx();
+    let requests: Vec<LeaseRequest> = (1..=12).map(|n| lease::request(n, &[])).collect();
+    futures::future::join_all(requests.iter().map(|r| account.provider.acquire(&cx, r))).await;
+    let polls = account.cloud.requests().iter().filter(|line| line.path.starts_with("/actions")).count();
+    // Each on its own would ask some eight times.
+    assert!(polls <= 40, "{polls} requests for the actions of 12 servers");
+    futures::future::join_all(requests.iter().map(|r| account.provider.release(&cx, &r.lease))).await;
+    assert_eq!(account.left(), Vec::<String>::new());
     account.end().await;
 }

@@ -5,6 +5,8 @@
 mod cloud;
 mod clusters;
 mod community;
+mod fault_table;
+mod faults;
 mod lease;
 mod machines;
 mod user_data;
