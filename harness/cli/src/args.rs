@@ -127,6 +127,16 @@ pub(crate) enum KeepName {
     Never,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoresName {
+    /// Whichever is cheapest.
+    Any,
+    /// Shared with other tenants.
+    Shared,
+    /// The machine's own.
+    Dedicated,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
@@ -162,6 +172,22 @@ pub(crate) struct Run {
     /// Image repository (a mirror) instead of Gitpod's own.
     #[arg(long, value_name = "REPOSITORY")]
     pub(crate) repository: Option<String>,
+    /// Only this server type for nodes that carry workloads. Default: the cheapest that is big enough.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) server_type: Option<String>,
+    /// Whose cores machines have. Default: whichever is cheapest.
+    #[arg(long, value_enum, default_value_t = CoresName::Any)]
+    pub(crate) cores: CoresName,
+    /// Public address of this machine: only from there are the Kubernetes API and the machines' SSH reached. Default: from
+    /// anywhere.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) runner_address: Option<std::net::IpAddr>,
+    /// Further ports of the nodes that are open to the world, `9500`; may be given more than once.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) open_port: Vec<u16>,
+    /// Start nodes from a snapshot with what all of them fetch; built where there is none, kept for two weeks.
+    #[arg(long)]
+    pub(crate) warm: bool,
     /// Folder with the distribution's own cloud-init and config files, for template = community.
     #[arg(long, value_name = "DIR")]
     pub(crate) community: Option<PathBuf>,

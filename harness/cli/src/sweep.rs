@@ -36,10 +36,20 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
             say(format!("  {resource}"))?;
         }
     }
-    if found.is_empty() {
+    let snapshots = match &which {
+        Which::Run(_) => Vec::new(),
+        Which::ExpiredAt(now) => provider
+            .expired_snapshots(&cx, *now)
+            .await
+            .map_err(|f| CliError::inconclusive("cannot list the account").because(&f))?,
+    };
+    for snapshot in &snapshots {
+        say(format!("{snapshot}, expired"))?;
+    }
+    if found.is_empty() && snapshots.is_empty() {
         say("nothing to remove".to_owned())?;
     }
-    if args.dry_run || found.is_empty() {
+    if args.dry_run || (found.is_empty() && snapshots.is_empty()) {
         signals.abort();
         return Ok(Exit::Pass);
     }
@@ -53,6 +63,15 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
                 for resource in left {
                     say(format!("  left: {resource}"))?;
                 }
+            }
+        }
+    }
+    for snapshot in snapshots {
+        match provider.remove_snapshot(&cx, &snapshot).await {
+            Ok(()) => say(format!("{snapshot}: removed"))?,
+            Err(failure) => {
+                exit = Exit::Leftovers;
+                say(format!("{snapshot}: not removed: {failure}"))?;
             }
         }
     }

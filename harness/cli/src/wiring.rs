@@ -9,7 +9,7 @@ use gsh_gitpod::install::GitpodInstaller;
 use gsh_gitpod::settings::{GivenCertificate, Settings};
 use gsh_model::outcome::Evidence;
 use gsh_model::scenario::Need;
-use gsh_providers::{HetznerConfig, HetznerProvider, Pace, Patience};
+use gsh_providers::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, WarmStart};
 
 use crate::args::{self, ProviderName};
 use crate::env;
@@ -21,6 +21,10 @@ pub(crate) const OFFERS: [Need; 3] = [Need::GrowableCluster, Need::Writable, Nee
 /// What the arguments say about clusters and what is installed on them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClusterSettings {
+    machines: MachineChoice,
+    runner_address: Option<std::net::IpAddr>,
+    open_ports: Vec<u16>,
+    warm: WarmStart,
     community: Option<PathBuf>,
     installer: Option<PathBuf>,
     repository: Option<String>,
@@ -51,6 +55,17 @@ impl ClusterSettings {
             }
         }
         Ok(Self {
+            machines: MachineChoice {
+                cores: match args.cores {
+                    args::CoresName::Any => Cores::Any,
+                    args::CoresName::Shared => Cores::Shared,
+                    args::CoresName::Dedicated => Cores::Dedicated,
+                },
+                server_type: args.server_type.clone(),
+            },
+            runner_address: args.runner_address,
+            open_ports: args.open_port.clone(),
+            warm: if args.warm { WarmStart::On } else { WarmStart::Off },
             community: args.community.clone(),
             installer: args.installer.clone(),
             repository: args.repository.clone(),
@@ -189,6 +204,10 @@ impl Account {
             locations: self.locations.clone(),
             pace: self.pace,
             patience: self.patience,
+            machines: clusters.machines,
+            runner_address: clusters.runner_address,
+            open_ports: clusters.open_ports,
+            warm: clusters.warm,
             community: clusters.community,
             ..HetznerConfig::cloud(self.token.clone())
         })

@@ -6,4 +6,4 @@
 pub mod hetzner;
 pub mod k3s;
 
-pub use hetzner::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience};
+pub use hetzner::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, WarmStart};

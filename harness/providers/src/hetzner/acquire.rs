@@ -51,7 +51,8 @@ impl HetznerProvider {
             }
         }
         let shape = topology(&request.lease, request.cell.size);
-        let base = self.base(cx, request).await?;
+        let mut base = self.base(cx, request).await?;
+        base.image = self.warm_image(cx, &base).await?;
         if self.config.runner_address.is_none() {
             cx.note("the runner's own address is not known: API and SSH ports are open to the world, behind keys")
                 .await;

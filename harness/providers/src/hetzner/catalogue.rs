@@ -77,7 +77,7 @@ impl Image {
         end.filter(|after| *after <= now)
     }
 
-    fn chosen(&self) -> Chosen {
+    pub(crate) fn chosen(&self) -> Chosen {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -31,6 +31,8 @@ pub struct HetznerConfig {
     pub machines: MachineChoice,
     /// Ports of the nodes that are open to the world besides the site's own, `9500` for instance.
     pub open_ports: Vec<u16>,
+    /// Whether nodes start from snapshots.
+    pub warm: WarmStart,
     /// How long to wait for what.
     pub patience: Patience,
     /// How fast requests follow one another.
@@ -52,6 +54,7 @@ impl HetznerConfig {
             community: None,
             machines: MachineChoice::default(),
             open_ports: Vec::new(),
+            warm: WarmStart::default(),
             patience: Patience::default(),
             pace: Pace::default(),
         }
@@ -79,6 +82,16 @@ pub enum Cores {
     Dedicated,
 }
 
+/// Whether nodes start from snapshots that have what every node fetches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WarmStart {
+    /// From the image.
+    #[default]
+    Off,
+    /// From a snapshot of image, k3s release and template. The first lease that finds none builds it, which takes some minutes.
+    On,
+}
+
 /// How long to wait for what, at most. The context's own deadline always wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
@@ -89,6 +102,8 @@ pub struct Patience {
     pub actions: Duration,
     /// From running to configured, reboots and package installation included.
     pub boot: Duration,
+    /// For a snapshot of a machine; large ones take a quarter of an hour.
+    pub snapshot: Duration,
     /// From configured to Ready with add-ons.
     pub ready: Duration,
     /// For machines to become available where every candidate was refused for lack of capacity; nothing: one round.
@@ -103,6 +118,7 @@ impl Default for Patience {
             answer: Duration::from_secs(60),
             actions: Duration::from_secs(7 * 60),
             boot: Duration::from_secs(12 * 60),
+            snapshot: Duration::from_secs(20 * 60),
             ready: Duration::from_secs(5 * 60),
             capacity: Duration::from_secs(3 * 60),
             off: Duration::from_secs(60),

@@ -14,6 +14,11 @@ pub(crate) const EXPIRES: &str = "gsh-expires";
 /// What it is for.
 pub(crate) const ROLE: &str = "gsh-role";
 
+/// What a snapshot for warm starts is of: image, k3s release and template.
+pub(crate) const SNAPSHOT: &str = "gsh-snapshot";
+
+/// Role of the machine that becomes a snapshot.
+pub(crate) const BUILDER: &str = "builder";
 /// Role of a server that runs the control plane and workloads.
 pub(crate) const MANAGER_WORKER: &str = "manager-worker";
 /// Role of a server that runs the control plane only.
@@ -31,6 +36,16 @@ pub(crate) fn labels(run: &RunId, lease: &LeaseId, expires: Timestamp, role: &st
         (EXPIRES.to_owned(), expires.as_second().to_string()),
         (ROLE.to_owned(), role.to_owned()),
     ])
+}
+
+/// The labels of a snapshot for warm starts. None of a run or lease: it outlives them.
+pub(crate) fn of_snapshot(key: &str, expires: Timestamp) -> BTreeMap<String, String> {
+    BTreeMap::from([(SNAPSHOT.to_owned(), key.to_owned()), (EXPIRES.to_owned(), expires.as_second().to_string())])
+}
+
+/// From when on anybody may remove what carries these labels.
+pub(crate) fn expiry(labels: &BTreeMap<String, String>) -> Option<Timestamp> {
+    labels.get(EXPIRES)?.parse().ok().and_then(|s| Timestamp::from_second(s).ok())
 }
 
 /// Everything of one lease.

@@ -19,7 +19,8 @@ mod requests;
 mod retry;
 mod state;
 mod topology;
+mod warm;
 mod wire;
 
-pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience};
+pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience, WarmStart};
 pub use provider::HetznerProvider;

@@ -16,6 +16,7 @@ use super::config::HetznerConfig;
 use super::machines::Shortages;
 use super::state::Leases;
 use super::topology::{Member, worker_name};
+use super::warm::Snapshots;
 use crate::k3s::node::Join;
 
 /// Lends clusters of Hetzner Cloud machines.
@@ -25,6 +26,7 @@ pub struct HetznerProvider {
     pub(crate) actions: Watched,
     pub(crate) catalogue: Catalogue,
     pub(crate) shortages: Shortages,
+    pub(crate) snapshots: Snapshots,
     pub(crate) leases: Leases,
 }
 
@@ -48,6 +50,7 @@ impl HetznerProvider {
             actions: Watched::default(),
             catalogue: Catalogue::default(),
             shortages: Shortages::default(),
+            snapshots: Snapshots::default(),
             leases: Leases::default(),
         })
     }

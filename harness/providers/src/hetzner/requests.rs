@@ -152,6 +152,15 @@ pub(crate) fn server(order: &Order<'_>, candidate: &Candidate) -> Value {
     value(request)
 }
 
+/// `POST /servers/{id}/actions/create_image`: a snapshot.
+pub(crate) fn snapshot(description: &str, labels: &Labels) -> Value {
+    let mut request = models::CreateImageFromServerRequest::new();
+    request.r#type = Some(models::create_image_from_server_request::Type::Snapshot);
+    request.description = Some(description.to_owned());
+    request.labels = hash(labels);
+    value(request)
+}
+
 /// Ids stay below 2^53 (Hetzner's API reference), so they fit the library's signed numbers.
 fn id(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)

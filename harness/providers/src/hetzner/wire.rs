@@ -55,6 +55,11 @@ pub(crate) struct Named {
     pub(crate) name: String,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Numbered {
+    pub(crate) id: u64,
+}
+
 /// Something sold at a price per location.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Priced {
@@ -212,6 +217,11 @@ pub(crate) struct Image {
     pub(crate) disk_size: f64,
     #[serde(default)]
     pub(crate) created: Option<jiff::Timestamp>,
+    /// The server that it is a snapshot of.
+    #[serde(default)]
+    pub(crate) created_from: Option<Numbered>,
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) deprecation: Option<Deprecation>,
     /// When its end was announced: all that was told before there was `deprecation`, and to be dropped from the API.

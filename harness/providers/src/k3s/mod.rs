@@ -12,6 +12,7 @@ pub mod ready;
 pub mod report;
 pub mod sshd;
 pub mod stores;
+pub mod warm;
 
 /// The labels that Gitpod 2022.11 wants on nodes that carry workloads (the five affinity labels of its installer's `validate cluster`).
 pub const WORKLOAD_LABELS: [&str; 5] = [

@@ -19,9 +19,9 @@ use crate::lease;
 
 /// Clusters that do as they are told: servers are active, agents get the state given.
 #[derive(Default)]
-struct Told {
-    agents: Option<K3sState>,
-    starts: Mutex<Vec<K3sStart>>,
+pub(crate) struct Told {
+    pub(crate) agents: Option<K3sState>,
+    pub(crate) starts: Mutex<Vec<K3sStart>>,
 }
 
 impl Clusters for Told {
@@ -50,7 +50,7 @@ impl Clusters for Told {
 
 /// Breaks the circle: the cloud wants machines, machines want the world that the cloud is in.
 #[derive(Default)]
-struct Late(OnceLock<Arc<EmuHosts>>);
+pub(crate) struct Late(pub(crate) OnceLock<Arc<EmuHosts>>);
 
 impl Machines for Late {
     fn create(&self, order: MachineOrder) {

@@ -10,3 +10,4 @@ mod faults;
 mod lease;
 mod machines;
 mod user_data;
+mod warm;
