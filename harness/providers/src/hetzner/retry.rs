@@ -96,13 +96,26 @@ const TABLE: [(On, &[Effect], Then); 18] = [
 
 /// The row for a call that did not succeed.
 fn row(effect: Effect, error: &ApiError) -> Then {
-    let matches = |on: &On| match (on, &error.trouble) {
-        (Codes(codes), Trouble::Refused { code, .. }) => codes.contains(&code.as_str()),
-        (Status(from, to), Trouble::Refused { status, .. }) => (*from..=*to).contains(status),
-        (NotSent, Trouble::NoAnswer { never_sent, .. }) => *never_sent,
-        (Lost, Trouble::NoAnswer { never_sent, .. }) => !never_sent,
-        (Lost, Trouble::Garbled { .. }) => true,
-        (Codes(_) | Status(..) | NotSent | Lost, _) => false,
+    let matches = |on: &On| match &error.trouble {
+        Trouble::Refused { status, code, .. } => match on {
+            Codes(codes) => codes.contains(&code.as_str()),
+            Status(from, to) => (*from..=*to).contains(status),
+            NotSent | Lost => false,
+        },
+        Trouble::NoAnswer { never_sent, .. } => match on {
+            NotSent => *never_sent,
+            Lost => !never_sent,
+            Codes(_) | Status(..) => false,
+        },
+        Trouble::Garbled { .. } => match on {
+            Lost => true,
+            NotSent | Codes(_) | Status(..) => false,
+        },
+        Trouble::Action { .. }
+        | Trouble::ForeignName { .. }
+        | Trouble::OutOfTime { .. }
+        | Trouble::NoRequests { .. }
+        | Trouble::Stopped => false,
     };
     let found = TABLE.iter().find(|(on, effects, _)| effects.contains(&effect) && matches(on));
     found.map_or(Then::GiveUp, |(_, _, then)| *then)

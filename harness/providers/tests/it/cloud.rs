@@ -34,7 +34,7 @@ async fn account_with(hetzner: &str, axes: &[(&str, &str)], more: impl FnOnce(&m
     let world = World::new(spec).await.unwrap();
     let cloud = EmuHetzner::new(world.clone(), Arc::new(Nobody));
     let mut config = lease::config(&world, &cloud).await;
-    config.patience.answer = Duration::from_millis(500);
+    config.patience.answer = Duration::from_secs(5);
     config.patience.boot = Duration::from_millis(50);
     config.patience.ready = Duration::from_millis(50);
     more(&mut config);
@@ -118,36 +118,6 @@ async fn external_stores_get_a_machine_of_their_own() {
     assert!(account.ours("servers").iter().any(|name| name.ends_with("-stores")), "{:?}", account.ours("servers"));
     account.release().await;
     account.end().await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_never_makes_a_second_one() {
-    let effects = [
-        "\"reset\"",
-        "\"time-out\"",
-        "{ truncate = 20 }",
-        "{ html = 502 }",
-        "{ refuse = { status = 504, code = \"timeout\" } }",
-        "{ refuse = { status = 500, code = \"server_error\" } }",
-    ];
-    let lost = |path: &'static str, effect: &'static str, when: &'static str| async move {
-        let fault = format!(
-            "[[hetzner.fault]]\nmethod = \"POST\"\npath = \"{path}\"\nnth = 1\nwhen = \"{when}\"\neffect = {effect}"
-        );
-        let account = account(&fault, &[("size", "small")]).await;
-        let failure = account.acquire().await;
-        let case = format!("{path} {effect} {when}");
-        assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{case}: {failure}");
-        for (kind, count) in [("servers", 2), ("networks", 1), ("firewalls", 1), ("load_balancers", 1)] {
-            assert_eq!(account.ours(kind).len(), count, "{case}");
-        }
-        account.release().await;
-        account.end().await;
-    };
-    for path in ["/servers", "/networks", "/firewalls", "/ssh_keys", "/placement_groups", "/load_balancers"] {
-        let cases = effects.iter().flat_map(|effect| ["before", "after"].map(|when| lost(path, effect, when)));
-        futures::future::join_all(cases).await;
-    }
 }
 
 #[tokio::test]
@@ -358,14 +328,19 @@ async fn the_firewall_lets_the_world_to_the_site_and_the_runner_to_the_machines(
 #[tokio::test]
 async fn actions_of_many_leases_are_asked_for_together() {
     let slow = "[hetzner.takes-ms]\ncreate_server = 400";
-    let account = account_with(slow, &[], |config| config.pace.look_longest = Duration::from_millis(50)).await;
+    let account = account_with(slow, &[], |config| {
+        config.patience.answer = Duration::from_secs(20);
+        config.pace.look_longest = Duration::from_millis(50);
+    })
+    .await;
     let cx = account.cx();
     let requests: Vec<LeaseRequest> = (1..=12).map(|n| lease::request(n, &[])).collect();
     futures::future::join_all(requests.iter().map(|r| account.provider.acquire(&cx, r))).await;
     let polls = account.cloud.requests().iter().filter(|line| line.path.starts_with("/actions")).count();
     // Each on its own would ask some eight times.
     assert!(polls <= 40, "{polls} requests for the actions of 12 servers");
-    futures::future::join_all(requests.iter().map(|r| account.provider.release(&cx, &r.lease))).await;
+    let released = futures::future::join_all(requests.iter().map(|r| account.provider.release(&cx, &r.lease))).await;
+    assert!(released.iter().all(Result::is_ok), "{released:?}");
     assert_eq!(account.left(), Vec::<String>::new());
     account.end().await;
 }

@@ -240,8 +240,8 @@ pub(crate) const SPECIALS: [Special; 31] = specials![
     "worker" "its start fails"                 ONCE   "{ action-fails = { step = 2, code = 'canceled' } }"     => "ok 1";
     "stores server" "its start fails"          ONCE   "{ action-fails = { step = 2, code = 'canceled' } }"     => "ok 1";
     "first server" "every start fails"         ALWAYS "{ action-fails = { step = 2, code = 'canceled' } }"     => "GSH-CLOUD-010 2";
-    "first server" "its creation never ends"   ONCE   "{ command-takes = { command = 'create_server', ms = 2500 } }" => "GSH-CLOUD-011 0";
-    "first server" "its start never ends"      ONCE   "{ command-takes = { command = 'start_server', ms = 2500 } }" => "GSH-CLOUD-011 0";
+    "first server" "its creation never ends"   ONCE   "{ command-takes = { command = 'create_server', ms = 6000 } }" => "GSH-CLOUD-011 0";
+    "first server" "its start never ends"      ONCE   "{ command-takes = { command = 'start_server', ms = 6000 } }" => "GSH-CLOUD-011 0";
     "first server" "no capacity anywhere"      ALWAYS "{ refuse = { status = 412, code = 'resource_unavailable' } }" => "GSH-CLOUD-006 29";
     "first server" "the image is history"      ONCE   "{ refuse = { status = 422, code = 'invalid_input', message = 'image 5 is deprecated' } }" => "GSH-CLOUD-008 0";
     "first server" "no image in the answer"    ONCE   "{ rewrite = { at = '/server/image' } }"                 => "ok 0";
@@ -251,7 +251,7 @@ pub(crate) const SPECIALS: [Special; 31] = specials![
     "first server" "no server in the answer"   ONCE   "{ rewrite = { at = '/server' } }"                       => "ok 0";
     "network" "no network in the answer"       ONCE   "{ rewrite = { at = '/network' } }"                      => "ok 0";
     "site load balancer" "its creation fails"  ONCE   "{ action-fails = { step = 0, code = 'server_error' } }" => "GSH-CLOUD-010 0";
-    "site load balancer" "its creation never ends" ONCE "{ command-takes = { command = 'create_load_balancer', ms = 2500 } }" => "GSH-CLOUD-011 0";
+    "site load balancer" "its creation never ends" ONCE "{ command-takes = { command = 'create_load_balancer', ms = 6000 } }" => "GSH-CLOUD-011 0";
     "site load balancer" "no capacity anywhere" ALWAYS "{ refuse = { status = 412, code = 'resource_unavailable' } }" => "GSH-CLOUD-006 8";
     "site load balancer" "no address"          ONCE   "{ rewrite = { at = '/load_balancer/public_net/ipv4', to = 'null' } }" => "GSH-CLOUD-015 0";
     "server after its actions" "unknown for a moment" ONCE "{ server-status = 'unknown' }"                     => "ok 1";

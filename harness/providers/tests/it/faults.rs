@@ -105,7 +105,7 @@ async fn play(site: &Site, strikes: &str, effect: &str, answer: Duration) -> Pla
         look_longest: Duration::from_millis(20),
     };
     config.patience.answer = answer;
-    config.patience.actions = Duration::from_millis(1200);
+    config.patience.actions = answer + Duration::from_millis(700);
     config.patience.boot = Duration::from_millis(1);
     config.patience.off = Duration::from_millis(30);
     let request = lease::request(1, site.axes);
@@ -261,7 +261,7 @@ async fn matrix(of: &[Calls]) {
         writeln!(stderr, "played again, {case}: {}", why.join("; ")).unwrap();
     }
     let played = futures::stream::iter(doubtful)
-        .map(|(case, _)| async move { (case, check(case, usual(case), Duration::from_secs(1)).await) })
+        .map(|(case, _)| async move { (case, check(case, usual(case), Duration::from_secs(3)).await) })
         .buffer_unordered(3);
     let lines: Vec<Vec<String>> =
         played.map(|(case, lines)| lines.into_iter().map(|line| format!("{case}: {line}")).collect()).collect().await;
