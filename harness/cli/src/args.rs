@@ -305,6 +305,12 @@ pub(crate) struct Emulate {
     /// Address of the Hetzner API. Default: a free port on an address of the world's own.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<std::net::SocketAddrV4>,
+    /// Order a cluster, install Gitpod on it, and write its kubeconfig into this file, for other clients to use.
+    #[arg(long, value_name = "KUBECONFIG")]
+    pub(crate) installed: Option<PathBuf>,
+    /// What to install: axis=value,…; every other axis at its default.
+    #[arg(long, value_name = "AXIS=VALUE", value_delimiter = ',', requires = "installed")]
+    pub(crate) cell: Vec<String>,
 }
 
 #[cfg(feature = "embedded")]

@@ -8,11 +8,13 @@ use gsh_model::exit::Exit;
 
 use crate::args::Emulate;
 use crate::error::CliError;
+use crate::installed;
 use crate::terminal::say;
-use crate::wiring::embedded::spec;
+use crate::wiring::embedded::{self, spec};
 
 /// Serves a world until a signal comes. The environment of the usual clients goes to stdout, ready to be sourced.
 pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
+    let cell = installed::cell(&args.cell)?;
     let world = Embedded::start(spec(args.world.as_deref())?, args.at())
         .await
         .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
@@ -21,20 +23,33 @@ pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
         "export HCLOUD_ENDPOINT={endpoint}\nexport HETZNER_ENDPOINT={endpoint}\nexport HCLOUD_TOKEN={}\n",
         world.token()
     );
-    {
-        let mut out = std::io::stdout().lock();
-        out.write_all(lines.as_bytes())
-            .and_then(|()| out.flush())
-            .map_err(|e| CliError::inconclusive("cannot write").because(&e))?;
-    }
+    print(&lines)?;
     for (port, real) in world.moved_ports() {
         say(&format!("note: port {port} cannot be bound here and is {real} instead"));
     }
-    say("the emulated cloud is ready; end it with Ctrl-C");
+    let account = embedded::of(world, installed::locations())?;
     let stop = Stop::new();
     let signals = tokio::spawn(crate::signals::listen(stop.clone()));
+    if let Some(kubeconfig) = &args.installed {
+        match installed::bring_up(&account, &cell, &stop, kubeconfig).await {
+            Ok(lines) => print(&lines)?,
+            Err(e) => {
+                signals.abort();
+                account.end().await;
+                return Err(e);
+            }
+        }
+    }
+    say("the emulated cloud is ready; end it with Ctrl-C");
     stop.requested().await;
     signals.abort();
-    world.end().await.map_err(|e| CliError::inconclusive("cannot write what the world file asks for").because(&e))?;
+    account.end().await;
     Ok(Exit::Pass)
+}
+
+fn print(lines: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(lines.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| CliError::inconclusive("cannot write").because(&e))
 }

@@ -11,6 +11,8 @@ mod explain;
 mod gsh;
 mod history;
 mod inputs;
+#[cfg(feature = "embedded")]
+mod installed;
 mod plan;
 mod replay;
 mod report;

@@ -109,7 +109,7 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
 }
 
 /// `r<date>-<time>-<six hex digits>`.
-fn new_run_id() -> RunId {
+pub(crate) fn new_run_id() -> RunId {
     let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     format!("r{now}-{:06x}", rand::random::<u32>() >> 8).parse().expect("a date and digits make a run id")
 }

@@ -272,6 +272,11 @@ pub(crate) mod embedded {
         let world = Embedded::start(spec(args.world.as_deref())?, None)
             .await
             .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
+        of(world, args.locations.clone())
+    }
+
+    /// The account of a world that runs.
+    pub(crate) fn of(world: Embedded, locations: Vec<String>) -> Result<Account, CliError> {
         let given = world
             .certificate()
             .map_err(|e| CliError::bug("the embedded world cannot make a certificate").because(&e))?;
@@ -281,7 +286,7 @@ pub(crate) mod embedded {
             token: Secret::new("API token", world.token()),
             reach: Reach::with_ports(world.moved_ports()),
             evidence: Evidence::Emulated,
-            locations: args.locations.clone(),
+            locations,
             pace: Pace::loopback(),
             // Nobody else returns machines to this cloud: what is sold out stays so.
             patience: Patience { capacity: std::time::Duration::ZERO, ..Patience::default() },

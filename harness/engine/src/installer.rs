@@ -40,7 +40,7 @@ pub struct WsmanCredentials {
     pub key: Secret,
 }
 
-/// Installs the product, or finds out what is installed.
+/// Installs the product.
 pub trait Installer: Send + Sync + 'static {
     /// Decides domain and certificate of the site, before any machine is ordered.
     ///
@@ -56,8 +56,4 @@ pub trait Installer: Send + Sync + 'static {
         cell: &Cell,
         site: &Site,
     ) -> impl Future<Output = Result<Installation, Failure>> + Send;
-
-    /// Finds out what is installed, changing nothing.
-    fn inspect(&self, cx: &Cx, cluster: &Cluster)
-    -> impl Future<Output = Result<(Cell, Installation), Failure>> + Send;
 }

@@ -214,10 +214,6 @@ impl Installer for Product {
             wsman: WsmanCredentials { ca: String::new(), cert: String::new(), key: Secret::new("client key", "none") },
         })
     }
-
-    async fn inspect(&self, _: &Cx, _: &Cluster) -> Result<(Cell, Installation), Failure> {
-        Err(Failure::harness("GSH-INS-002", "nothing", "not asked in this test"))
-    }
 }
 
 fn spec(id: &'static str) -> ScenarioSpec {

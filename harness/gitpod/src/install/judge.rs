@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// What an object's status says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     /// It is as it should be.
     Ready,
     /// Not yet; what is missing.
@@ -14,7 +14,7 @@ pub(crate) enum State {
 }
 
 /// The state of an object by its kind; nothing for kinds that are ready by existing.
-pub(crate) fn of(kind: &str, object: &Value) -> Option<State> {
+pub fn of(kind: &str, object: &Value) -> Option<State> {
     match kind {
         "Deployment" => Some(deployment(object)),
         "StatefulSet" => Some(stateful_set(object)),
@@ -28,12 +28,12 @@ pub(crate) fn of(kind: &str, object: &Value) -> Option<State> {
 }
 
 /// Whether a condition is `True`.
-pub(crate) fn condition(object: &Value, kind: &str) -> bool {
+pub fn condition(object: &Value, kind: &str) -> bool {
     find_condition(object, kind).is_some_and(|c| c["status"] == "True")
 }
 
 /// A condition by its type.
-pub(crate) fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+pub fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
 }
 
@@ -65,7 +65,7 @@ fn counted(object: &Value, wanted: u64, have: u64, word: &str) -> State {
     }
 }
 
-pub(crate) fn deployment(object: &Value) -> State {
+pub fn deployment(object: &Value) -> State {
     let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1);
     let status = &object["status"];
     let have = number(&status["updatedReplicas"]).min(number(&status["availableReplicas"]));

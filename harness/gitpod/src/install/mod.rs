@@ -8,17 +8,16 @@ mod apply;
 mod config;
 mod errand;
 mod evidence;
-mod found;
+pub mod found;
 mod front;
 mod hostkey;
-mod inspect;
-mod judge;
+pub mod judge;
 mod manifest;
 mod prepare;
 mod ready;
 mod secrets;
 mod site;
-pub(crate) mod trouble;
+pub mod trouble;
 mod variant;
 mod verdict;
 
@@ -197,9 +196,5 @@ impl Installer for GitpodInstaller {
             ide_image,
             wsman,
         })
-    }
-
-    async fn inspect(&self, cx: &Cx, cluster: &Cluster) -> Result<(Cell, Installation), Failure> {
-        inspect::installation(cx, cluster).await
     }
 }

@@ -5,20 +5,20 @@ use serde_json::Value;
 
 /// Trouble of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub struct Trouble {
     /// The pod.
-    pub(crate) pod: String,
+    pub pod: String,
     /// The container, where it is one container's trouble.
-    pub(crate) container: Option<String>,
+    pub container: Option<String>,
     /// What kind of trouble.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// What Kubernetes says about it.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// Kinds of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The image cannot be pulled.
     Pull,
     /// The container keeps ending.
@@ -36,7 +36,7 @@ impl Trouble {
     ///
     /// Images come from registries that neither side runs, and nodes throw pods out when they are too small for what was
     /// ordered: the environment. All else the product brought along itself.
-    pub(crate) fn blame(&self) -> Blame {
+    pub fn blame(&self) -> Blame {
         match self.kind {
             Kind::Pull | Kind::Evicted => Blame::Environment,
             Kind::Crash | Kind::Settings | Kind::NoNode => Blame::Product,
@@ -44,7 +44,7 @@ impl Trouble {
     }
 
     /// One line.
-    pub(crate) fn observed(&self) -> String {
+    pub fn observed(&self) -> String {
         let place = match &self.container {
             Some(container) => format!("pod `{}`, container `{container}`", self.pod),
             None => format!("pod `{}`", self.pod),
@@ -61,7 +61,7 @@ impl Trouble {
 }
 
 /// Why a pull failed, from the text of kubelet or registry.
-pub(crate) fn pull_words(text: &str) -> &'static str {
+pub fn pull_words(text: &str) -> &'static str {
     let text = text.to_ascii_lowercase();
     let has = |needles: &[&str]| needles.iter().any(|n| text.contains(n));
     if is_rate_limit(&text) {
@@ -76,13 +76,13 @@ pub(crate) fn pull_words(text: &str) -> &'static str {
 }
 
 /// Whether a registry refuses because too much was pulled.
-pub(crate) fn is_rate_limit(text: &str) -> bool {
+pub fn is_rate_limit(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["toomanyrequests", "too many requests", "rate limit"].iter().any(|n| text.contains(n))
 }
 
 /// What is wrong with a pod, if waiting will not help; `crashes` restarts of one container are too many.
-pub(crate) fn of_pod(pod: &Value, crashes: u64) -> Option<Trouble> {
+pub fn of_pod(pod: &Value, crashes: u64) -> Option<Trouble> {
     let name = crate::follow::name_of(pod);
     let status = &pod["status"];
     if !pod["metadata"]["deletionTimestamp"].is_null() {
