@@ -2,7 +2,9 @@
 
 mod docker_in_workspace;
 mod guest;
+mod install_conformance;
 mod isolation;
+mod node_conformance;
 mod scale_out;
 mod ssh_on_22;
 mod store_roundtrip;
@@ -10,8 +12,11 @@ mod workspace_start;
 
 use gsh_engine::bench::Scenario;
 
-/// Every scenario, in the order in which they run in a cell. What adds a node comes last: it changes the cluster.
+/// Every scenario, in the order in which they run in a cell. What only looks comes first, while nothing has been changed;
+/// what adds a node comes last.
 pub const CATALOGUE: &[Scenario] = &[
+    node_conformance::SCENARIO,
+    install_conformance::SCENARIO,
     workspace_start::SCENARIO,
     docker_in_workspace::SCENARIO,
     ssh_on_22::SCENARIO,

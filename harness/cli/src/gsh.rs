@@ -56,7 +56,7 @@ pub(crate) fn man(program: &clap::Command, dir: Option<&Path>) -> Result<Exit, C
     Ok(Exit::Pass)
 }
 
-fn with_runtime(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+pub(crate) fn with_runtime(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -65,7 +65,7 @@ fn with_runtime(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Ex
 }
 
 /// Logs are for debugging, go to stderr, and are never parsed.
-fn start_log(verbose: u8) {
+pub(crate) fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,
         1 => "gsh=info,gsh_engine=info,gsh_providers=debug,gsh_gitpod=debug,gsh_ssh=info",

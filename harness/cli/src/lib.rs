@@ -21,6 +21,7 @@ mod schema;
 mod signals;
 mod sweep;
 mod terminal;
+mod verify;
 mod wiring;
 
 use std::process::ExitCode;
@@ -29,4 +30,10 @@ use std::process::ExitCode;
 #[must_use]
 pub fn gsh() -> ExitCode {
     gsh::main().into()
+}
+
+/// Runs the program `gsh-verify` and gives its exit code.
+#[must_use]
+pub fn gsh_verify() -> ExitCode {
+    verify::main().into()
 }

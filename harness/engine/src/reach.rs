@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
     ports: BTreeMap<u16, u16>,
+    elsewhere: BTreeMap<u16, SocketAddr>,
 }
 
 impl Reach {
@@ -23,19 +24,29 @@ impl Reach {
     /// With some ports moved elsewhere on the same address: asked-for port to real port.
     #[must_use]
     pub fn with_ports(ports: BTreeMap<u16, u16>) -> Self {
-        Self { ports }
+        Self { ports, elsewhere: BTreeMap::new() }
+    }
+
+    /// The same with a port that is at another address altogether, whatever address is asked for.
+    #[must_use]
+    pub fn with_elsewhere(mut self, port: u16, at: SocketAddr) -> Self {
+        self.elsewhere.insert(port, at);
+        self
     }
 
     /// The real place of an address.
     #[must_use]
     pub fn at(&self, address: IpAddr, port: u16) -> SocketAddr {
+        if let Some(elsewhere) = self.elsewhere.get(&port) {
+            return *elsewhere;
+        }
         SocketAddr::new(address, self.ports.get(&port).copied().unwrap_or(port))
     }
 
     /// Whether this port is really used, not moved elsewhere.
     #[must_use]
     pub fn is_direct(&self, port: u16) -> bool {
-        !self.ports.contains_key(&port)
+        !self.ports.contains_key(&port) && self.elsewhere.get(&port).is_none_or(|at| at.port() == port)
     }
 
     /// The moved ports, for the notes of a run.

@@ -18,7 +18,9 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The largest answer that is read.
 const LARGEST: usize = 8 << 20;
@@ -171,13 +173,32 @@ impl Front {
         }
     }
 
-    async fn exchange(&self, host: &str, request: Request<Full<Bytes>>) -> Result<Reply, FrontError> {
+    /// The certificate that the front shows for a name, DER, once its chain and the name are verified.
+    ///
+    /// # Errors
+    /// [`FrontError`] when there is no connection, or no trust in what is shown.
+    pub async fn certificate(&self, host: &str) -> Result<Vec<u8>, FrontError> {
+        let shown = async {
+            let stream = self.session(host).await?;
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            Ok(chain.first().map(|c| c.to_vec()).unwrap_or_default())
+        };
+        match tokio::time::timeout(PATIENCE, shown).await {
+            Ok(answer) => answer,
+            Err(_late) => Err(FrontError::Slow { host: host.to_owned() }),
+        }
+    }
+
+    async fn session(&self, host: &str) -> Result<TlsStream<TcpStream>, FrontError> {
         let address = self.address;
-        let tcp =
-            tokio::net::TcpStream::connect(address).await.map_err(|source| FrontError::Connect { address, source })?;
+        let tcp = TcpStream::connect(address).await.map_err(|source| FrontError::Connect { address, source })?;
         let no_tls = |source| FrontError::Tls { host: host.to_owned(), address, source };
         let name = ServerName::try_from(host.to_owned()).map_err(|e| no_tls(std::io::Error::other(e)))?;
-        let stream = TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(no_tls)?;
+        TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(no_tls)
+    }
+
+    async fn exchange(&self, host: &str, request: Request<Full<Bytes>>) -> Result<Reply, FrontError> {
+        let stream = self.session(host).await?;
         let broken =
             |source: Box<dyn std::error::Error + Send + Sync>| FrontError::Http { host: host.to_owned(), source };
         converse(stream, request).await.map_err(broken)

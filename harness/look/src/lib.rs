@@ -12,6 +12,7 @@ pub mod rbac;
 pub mod reader;
 pub mod record;
 pub mod sight;
+pub mod tell;
 
 pub use checks::{Case, Check, Severity, Verdict};
 pub use found::{Found, Known};

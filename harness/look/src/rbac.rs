@@ -10,7 +10,7 @@ use crate::reader::Kind;
 ///
 /// `authority` names the Secret whose `ca.crt` is read, where there is one: a Role can be limited to names.
 #[must_use]
-pub fn objects(namespace: &str, subject: &str, authority: Option<&str>) -> Vec<Value> {
+pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: bool) -> Vec<Value> {
     let meta = |name: &str| json!({ "name": name });
     let here = |name: &str| json!({ "name": name, "namespace": namespace });
     let group = "rbac.authorization.k8s.io";
@@ -18,6 +18,9 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>) -> Vec<V
     let mut inside = rules(Kind::LISTED.into_iter().filter(|k| !k.everywhere()));
     if let Some(name) = authority {
         inside.push(json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"] }));
+    }
+    if works {
+        inside.extend(for_work());
     }
     let reference = |kind: &str| json!({ "apiGroup": group, "kind": kind, "name": "gsh-verify" });
     let object = |kind: &str, metadata: Value, rest: Value| {
@@ -39,6 +42,19 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>) -> Vec<V
             json!({ "roleRef": reference("ClusterRole"), "subjects": subjects }),
         ),
         object("RoleBinding", here("gsh-verify"), json!({ "roleRef": reference("Role"), "subjects": subjects })),
+    ]
+}
+
+/// What scenarios need beyond looking: they call ws-manager through a forwarded port with its client certificate, run
+/// commands in workspaces of their own, and explain failures with events and logs.
+fn for_work() -> Vec<Value> {
+    let rule = |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [""], "resources": resources, "verbs": verbs });
+    vec![
+        rule(&["pods"], &["get", "list", "watch"]),
+        rule(&["pods/exec", "pods/portforward"], &["create", "get"]),
+        rule(&["pods/log"], &["get"]),
+        rule(&["events"], &["list"]),
+        rule(&["configmaps", "secrets"], &["get"]),
     ]
 }
 

@@ -17,9 +17,10 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Looks: one list of each kind, all at once.
-    pub async fn take(reader: &Reader, namespace: &str) -> Self {
-        let lists = Kind::LISTED.map(|kind| async move {
+    /// Looks at these kinds: one list of each, all at once.
+    pub async fn take(reader: &Reader, namespace: &str, kinds: &[Kind]) -> Self {
+        let lists = kinds.iter().map(|kind| async move {
+            let kind = *kind;
             let scope = if kind.everywhere() { None } else { Some(namespace) };
             (kind, reader.list(kind, scope, None).await)
         });

@@ -469,7 +469,8 @@ fn chosen_scenarios<'a>(catalogue: &'a [ScenarioSpec], names: &[String]) -> Resu
 }
 
 /// Why a scenario cannot run in this cell with this provider.
-fn unmet(spec: &ScenarioSpec, cell: &Cell, offers: &[Need]) -> Option<SkipReason> {
+#[must_use]
+pub fn unmet(spec: &ScenarioSpec, cell: &Cell, offers: &[Need]) -> Option<SkipReason> {
     spec.needs.iter().find_map(|need| {
         let reason = match need {
             Need::GrowableCluster if !offers.contains(need) => "the provider cannot add a node",

@@ -4,10 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::installer::WsmanCredentials;
+use gsh_engine::installer::{Installation, WsmanCredentials};
+use gsh_engine::secret::Secret;
 use gsh_model::outcome::Blame;
 use serde_json::Value;
 
+use super::hostkey;
 use crate::api::{self, Api, Kind};
 
 /// Workspace image that the server falls back to when the configuration names none.
@@ -38,7 +40,7 @@ pub(crate) async fn secret(
 }
 
 /// The value of a key of a Secret.
-pub(crate) fn decoded(secret: &Value, key: &str) -> Option<String> {
+pub fn decoded(secret: &Value, key: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(secret["data"][key].as_str()?).ok()?).ok()
 }
 
@@ -73,11 +75,72 @@ pub(crate) async fn ide_image(cx: &Cx, api: &Api, namespace: &str) -> Result<Str
     Err(Failure::product(check, expected, "neither does"))
 }
 
-/// The record that the installer leaves of itself: effective configuration (YAML) and version.
-pub(crate) async fn record(cx: &Cx, api: &Api, namespace: &str) -> Result<Option<(String, String)>, Failure> {
-    let Some(map) = get(cx, api, namespace, "GSH-INS-032", "ConfigMap", "gitpod").await? else { return Ok(None) };
-    let config = map["data"]["config.yaml"].as_str();
-    let versions: Option<Value> = map["data"]["versions.json"].as_str().and_then(|t| serde_json::from_str(t).ok());
-    let version = versions.and_then(|v| v["versions"]["version"].as_str().or(v["version"].as_str()).map(str::to_owned));
-    Ok(config.map(str::to_owned).zip(version))
+/// What is known of an installation that somebody already has, before its Secrets are read.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Domain of the site.
+    pub domain: String,
+    /// Release as the installer recorded it.
+    pub version: String,
+    /// PEM of the authority behind the site's certificate, when it is a private one.
+    pub ca_pem: Option<String>,
+    /// Public host key of the SSH gateway, where the operator told it.
+    pub host_key: Option<String>,
+    /// Secret with the host key of the SSH gateway, when the gateway is on.
+    pub host_key_secret: Option<String>,
+    /// Default image of workspaces, where the configuration names one.
+    pub workspace_image: Option<String>,
+}
+
+/// Completes it with what scenarios need that use the installation: client certificate, images, host key.
+///
+/// # Errors
+/// When something of it is not there, or may not be read.
+pub async fn installation(cx: &Cx, kube: &kube::Client, known: &Known) -> Result<Installation, Failure> {
+    let api = Api::new(kube.clone());
+    let namespace = known.namespace.as_str();
+    let host_key = match (&known.host_key, &known.host_key_secret) {
+        (Some(line), _) => Some(line.clone()),
+        (None, Some(name)) => {
+            secret(cx, &api, namespace, "GSH-INS-032", name).await?.and_then(|s| public_key(cx, &s))
+        }
+        (None, None) => None,
+    };
+    Ok(Installation {
+        ide_image: ide_image(cx, &api, namespace).await?,
+        wsman: wsman(cx, &api, namespace).await?,
+        gateway_host_key: host_key,
+        ..seen(known)
+    })
+}
+
+/// The installation as far as looking tells: without client certificate, and so for scenarios that only look.
+#[must_use]
+pub fn seen(known: &Known) -> Installation {
+    Installation {
+        namespace: known.namespace.clone(),
+        domain: known.domain.clone(),
+        version: known.version.clone(),
+        ca_pem: known.ca_pem.clone(),
+        gateway_host_key: known.host_key.clone(),
+        workspace_image: known.workspace_image.clone().unwrap_or_else(|| DEFAULT_WORKSPACE_IMAGE.to_owned()),
+        ide_image: String::new(),
+        wsman: WsmanCredentials {
+            ca: String::new(),
+            cert: String::new(),
+            key: Secret::new("no client key: only looking", ""),
+        },
+    }
+}
+
+/// The public half of the first value that is a private key; the names of the keys are free.
+fn public_key(cx: &Cx, secret: &Value) -> Option<String> {
+    let keys = secret["data"].as_object()?.keys();
+    keys.filter_map(|k| decoded(secret, k)).find_map(|text| {
+        let public = hostkey::public_half(&text)?;
+        let _known = cx.secret("SSH gateway host key", text);
+        Some(public)
+    })
 }

@@ -65,7 +65,7 @@ fn counted(object: &Value, wanted: u64, have: u64, word: &str) -> State {
     }
 }
 
-pub fn deployment(object: &Value) -> State {
+pub(crate) fn deployment(object: &Value) -> State {
     let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1);
     let status = &object["status"];
     let have = number(&status["updatedReplicas"]).min(number(&status["availableReplicas"]));

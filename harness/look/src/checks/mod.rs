@@ -115,6 +115,15 @@ pub fn of_installation() -> impl Iterator<Item = &'static Check> {
         .flatten()
 }
 
+/// The kinds that checks must see, each once.
+#[must_use]
+pub fn needs<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = checks.into_iter().flat_map(|c| c.needs).copied().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
 /// Labels of a node that workspaces may run on; either of them.
 const WORKSPACE_LABELS: [&str; 2] = ["gitpod.io/workload_workspace_regular", "gitpod.io/workload_workspace_headless"];
 

@@ -1,0 +1,103 @@
+//! The arguments of `gsh-verify`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::args::Color;
+
+/// Looks at a Gitpod installation that you already have and says whether it is healthy, and what to do where it is not.
+///
+/// Without --intrusive nothing is sent to the cluster but requests that read, and no Secret is read but the certificate
+/// of a private authority.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gsh-verify",
+    version,
+    max_term_width = 110,
+    after_help = "Example: gsh-verify --context production --stats"
+)]
+pub(crate) struct Verify {
+    /// Kubeconfig; default: KUBECONFIG, ~/.kube/config, or the account of the pod this runs in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; default: the current one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Namespace of the installation; default: found by looking.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Domain of the site; default: what the installer recorded.
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
+    /// Address where the site answers; default: what its domain resolves to.
+    #[arg(long, value_name = "IP")]
+    pub(crate) ingress: Option<IpAddr>,
+    /// A port that is reached under another number: 443=10443. May be given more than once.
+    #[arg(long, value_name = "FROM=TO", value_parser = port_pair)]
+    pub(crate) port: Vec<(u16, u16)>,
+    /// Address and port of the SSH gateway, where it is not port 22 of the site.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) ssh_gateway: Option<SocketAddr>,
+    /// The host key that the gateway must show, as a line of known_hosts without the name: ssh-ed25519 AAAA…
+    #[arg(long, value_name = "KEY")]
+    pub(crate) ssh_host_key: Option<String>,
+    /// Certificate (PEM) of the authority behind the site's certificate; default: what the installer was given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Only this scenario; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// Also run scenarios that create something: workspaces, which are removed again.
+    #[arg(long)]
+    pub(crate) intrusive: bool,
+    /// Also run the scenario that needs another node; needs --grow.
+    #[arg(long, requires_all = ["intrusive", "grow"])]
+    pub(crate) scale_out: bool,
+    /// Command, run by a shell, that adds a node to the cluster.
+    #[arg(long, value_name = "COMMAND", requires = "scale_out")]
+    pub(crate) grow: Option<String>,
+    /// Print the least roles that this look needs, ready for kubectl apply, and look at nothing.
+    #[arg(long)]
+    pub(crate) print_rbac: bool,
+    /// Keep the run directory here; must not exist. Default: nothing is kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// How the result is shown.
+    #[arg(long, value_enum, default_value_t = Shown::Text)]
+    pub(crate) format: Shown,
+    /// Say how many requests were sent and how long they took.
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// When to use colour.
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// Log more, for debugging (to stderr); twice for even more.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say less: only what is not good, and the end.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// How a result is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    /// A table by category, with what to do.
+    Text,
+    /// `results.json`.
+    Json,
+    /// JUnit XML.
+    Junit,
+    /// Markdown.
+    Markdown,
+}
+
+fn port_pair(text: &str) -> Result<(u16, u16), String> {
+    let parse = || {
+        let (from, to) = text.split_once('=')?;
+        Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
+    };
+    parse().ok_or_else(|| "expected two port numbers, as in 443=10443".to_owned())
+}

@@ -1,0 +1,229 @@
+//! The site as its users meet it: names, certificate, answers, SSH. Sends what any visitor sends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use gsh_gitpod::http::{Front, FrontError};
+use gsh_model::outcome::Blame;
+use gsh_ssh::{HostKey, SshError, banner, host_key};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::checks::{Severity, Verdict};
+
+/// One look at a port.
+const LOOK: Duration = Duration::from_secs(10);
+/// A certificate that ends sooner than this should be renewed already.
+const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How Gitpod's gateway introduces itself.
+const GATEWAY: &str = "SSH-2.0-GITPOD-GATEWAY";
+
+/// What is looked at from outside.
+#[derive(Clone)]
+pub struct Outside {
+    /// Domain of the site.
+    pub domain: String,
+    /// Where it answers HTTPS; nothing when that could not be found out, and why.
+    pub address: Result<IpAddr, String>,
+    /// How ports are reached there.
+    pub reach: gsh_engine::reach::Reach,
+    /// PEM of the authority behind its certificate; `Ok(None)` for the public ones, `Err` when it could not be read.
+    pub authority: Result<Option<String>, String>,
+    /// Release that the installer recorded.
+    pub version: Option<String>,
+    /// Whether the SSH gateway is on; nothing when that is not recorded.
+    pub gateway: Option<bool>,
+    /// Public host key that the gateway must show, where it is known.
+    pub host_key: Option<String>,
+    /// Whether the registry is in the cluster.
+    pub registry: bool,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+/// One observation from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its code.
+    pub code: &'static str,
+    /// What it asks.
+    pub title: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
+/// Every observation from outside, in the order of a report.
+pub async fn look(site: &Outside) -> Vec<Seen> {
+    let seen = |code, title, severity, verdict| Seen { code, title, severity, verdict };
+    let (address, front) = match front(site) {
+        Ok(both) => both,
+        Err(why) => {
+            let unknown = || Verdict::Unknown(why.clone());
+            return TITLES.iter().map(|(code, title, severity)| seen(code, title, *severity, unknown())).collect();
+        }
+    };
+    let ((names, soon), version, dashboard, ((banner, key), registry, metrics)) = futures::future::join4(
+        certificate(site, &front),
+        version(site, &front),
+        dashboard(&front),
+        futures::future::join3(ssh(site, address), registry(site, &front), metrics(site, address)),
+    )
+    .await;
+    let verdicts = [names, soon, version, dashboard, banner, key, registry, metrics];
+    let rows = TITLES.iter().zip(verdicts);
+    rows.map(|((code, title, severity), verdict)| seen(code, title, *severity, verdict)).collect()
+}
+
+/// Code, title and severity of each, in the order in which [`look`] gives them.
+const TITLES: [(&str, &str, Severity); 8] = [
+    ("GSH-LOOK-801", "HTTPS: chain and names of the site's certificate are good", Severity::Fail),
+    ("GSH-LOOK-802", "the site's certificate is renewed in time", Severity::Warn),
+    ("GSH-LOOK-803", "the site answers as the release that was installed", Severity::Fail),
+    ("GSH-LOOK-804", "the site shows its dashboard", Severity::Fail),
+    ("GSH-LOOK-805", "port 22 belongs to whom the record says", Severity::Fail),
+    ("GSH-LOOK-806", "the SSH gateway shows its host key", Severity::Fail),
+    ("GSH-LOOK-807", "the registry of the site asks who is there", Severity::Fail),
+    ("GSH-LOOK-808", "the port of metrics is closed to the outside", Severity::Warn),
+];
+
+fn front(site: &Outside) -> Result<(IpAddr, Front), String> {
+    let address = site.address.clone()?;
+    let authority = site.authority.clone()?;
+    let front = Front::at(site.reach.at(address, 443), &site.domain, authority.as_deref()).map_err(|f| f.to_string())?;
+    Ok((address, front))
+}
+
+/// What no answer amounts to: a network in between tells nothing about the site.
+fn no_answer(error: &FrontError, expected: String) -> Verdict {
+    let mut observed = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        observed = format!("{observed}: {cause}");
+        next = cause.source();
+    }
+    match error.blame() {
+        Blame::Environment | Blame::Harness => Verdict::Unknown(observed),
+        Blame::Product => Verdict::Bad { expected, observed },
+    }
+}
+
+/// The three names of the certificate, and how long it lasts.
+async fn certificate(site: &Outside, front: &Front) -> (Verdict, Verdict) {
+    let domain = &site.domain;
+    let names = [domain.clone(), format!("ide.{domain}"), format!("gsh-verify.ws.{domain}")];
+    let mut ends = None;
+    for name in &names {
+        match front.certificate(name).await {
+            Ok(der) => ends = ends.or(not_after(&der)),
+            Err(e) => {
+                let verdict = no_answer(&e, format!("a certificate for `{name}` that can be trusted"));
+                return (verdict, Verdict::NotHere("there is no trusted certificate".to_owned()));
+            }
+        }
+    }
+    let soon = match ends {
+        None => Verdict::Unknown("the certificate does not say when it ends".to_owned()),
+        Some(end) if end - SOON > site.now => Verdict::Good,
+        Some(end) => Verdict::Bad {
+            expected: "two weeks and more until the certificate ends".to_owned(),
+            observed: format!("it ends at {end}"),
+        },
+    };
+    (Verdict::Good, soon)
+}
+
+fn not_after(der: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
+
+async fn version(site: &Outside, front: &Front) -> Verdict {
+    let Some(version) = &site.version else {
+        return Verdict::NotHere("the record names no release".to_owned());
+    };
+    let expected = format!("https://{}/api/version says `{version}`", site.domain);
+    match front.get("/api/version").await {
+        Ok(reply) if reply.status == 200 && reply.text().trim() == version => Verdict::Good,
+        Ok(reply) if reply.is_sorry() => Verdict::Bad { expected, observed: "a redirect to /sorry".to_owned() },
+        Ok(reply) => {
+            let text: String = reply.text().trim().chars().take(80).collect();
+            Verdict::Bad { expected, observed: format!("{} `{text}`", reply.status) }
+        }
+        Err(e) => no_answer(&e, expected),
+    }
+}
+
+async fn dashboard(front: &Front) -> Verdict {
+    let expected = format!("https://{}/ shows the dashboard", front.domain());
+    match front.get("/").await {
+        Ok(reply) if reply.is_sorry() => Verdict::Bad { expected, observed: "a redirect to /sorry".to_owned() },
+        Ok(reply) if reply.status == 200 => Verdict::Good,
+        Ok(reply) => Verdict::Bad { expected, observed: reply.status.to_string() },
+        Err(e) => no_answer(&e, expected),
+    }
+}
+
+/// Who answers on port 22, and with which key.
+async fn ssh(site: &Outside, address: IpAddr) -> (Verdict, Verdict) {
+    let Some(on) = site.gateway else {
+        let why = || Verdict::NotHere("the record does not say whether the SSH gateway is on".to_owned());
+        return (why(), why());
+    };
+    let at: SocketAddr = site.reach.at(address, 22);
+    let seen = banner(at, Instant::now() + LOOK).await;
+    let bad = |expected: &str, observed: String| Verdict::Bad { expected: expected.to_owned(), observed };
+    let wanted = "Gitpod's gateway answers on port 22";
+    let who = match (on, seen) {
+        (true, Ok(ident)) if ident.starts_with(GATEWAY) => Verdict::Good,
+        (false, Ok(ident)) if ident.starts_with(GATEWAY) => bad("no gateway on port 22", format!("{ident} answers")),
+        (true, Ok(ident)) => bad(wanted, format!("{ident} answers")),
+        // Without a gateway the port is whose it likes to be.
+        (false, _) => Verdict::Good,
+        (true, Err(e @ (SshError::Unreachable { .. } | SshError::TimedOut { during: "connecting", .. }))) => {
+            Verdict::Unknown(e.to_string())
+        }
+        (true, Err(e)) => bad(wanted, e.to_string()),
+    };
+    if !on || who != Verdict::Good {
+        return (who, Verdict::NotHere("no gateway answers on port 22".to_owned()));
+    }
+    let shown = match host_key(at, Instant::now() + LOOK).await {
+        Ok(shown) => shown,
+        Err(e) => return (who, bad("the gateway shows a host key", e.to_string())),
+    };
+    let key = match site.host_key.as_deref().map(str::parse::<HostKey>) {
+        Some(Ok(known)) if known == shown => Verdict::Good,
+        Some(Ok(known)) => bad(&format!("the host key {}", known.fingerprint()), format!("it shows {}", shown.fingerprint())),
+        Some(Err(e)) => Verdict::Unknown(format!("the host key to compare with cannot be read: {e}")),
+        None => Verdict::NotHere(format!("it shows {}; nobody said which one it should be", shown.fingerprint())),
+    };
+    (who, key)
+}
+
+/// The registry's vhost asks for a login: proxy, certificate and registry work together.
+async fn registry(site: &Outside, front: &Front) -> Verdict {
+    if !site.registry {
+        return Verdict::NotHere("the registry is outside of the cluster".to_owned());
+    }
+    let host = format!("registry.{}", site.domain);
+    let expected = format!("https://{host}/v2/ asks for a login");
+    match front.get_from(&host, "/v2/", &[]).await {
+        Ok(reply) if reply.status == 401 => Verdict::Good,
+        Ok(reply) => Verdict::Bad { expected, observed: reply.status.to_string() },
+        Err(e) => no_answer(&e, expected),
+    }
+}
+
+/// Metrics are for the cluster; servicelb opens their port on every node all the same.
+async fn metrics(site: &Outside, address: IpAddr) -> Verdict {
+    let at = site.reach.at(address, 9500);
+    match tokio::time::timeout(LOOK, tokio::net::TcpStream::connect(at)).await {
+        Ok(Ok(_open)) => {
+            Verdict::Bad { expected: "port 9500 does not answer here".to_owned(), observed: format!("{at} answers") }
+        }
+        Ok(Err(_)) | Err(_) => Verdict::Good,
+    }
+}
