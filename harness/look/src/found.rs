@@ -126,9 +126,10 @@ fn axis_of(axis: AxisName, sight: &Sight, record: &Record) -> Known {
         }),
         AxisName::Size => size(sight),
         AxisName::Gitpod => match &record.version {
-            Some(version) => {
-                recognized::<GitpodVersion>(version.trim_start_matches("release-"), "versions.json of ConfigMap `gitpod`")
-            }
+            Some(version) => recognized::<GitpodVersion>(
+                version.trim_start_matches("release-"),
+                "versions.json of ConfigMap `gitpod`",
+            ),
             None => Known::not("versions.json of ConfigMap `gitpod` is absent"),
         },
         AxisName::Tls => {

@@ -92,7 +92,8 @@ const TITLES: [(&str, &str, Severity); 8] = [
 fn front(site: &Outside) -> Result<(IpAddr, Front), String> {
     let address = site.address.clone()?;
     let authority = site.authority.clone()?;
-    let front = Front::at(site.reach.at(address, 443), &site.domain, authority.as_deref()).map_err(|f| f.to_string())?;
+    let front =
+        Front::at(site.reach.at(address, 443), &site.domain, authority.as_deref()).map_err(|f| f.to_string())?;
     Ok((address, front))
 }
 
@@ -196,7 +197,9 @@ async fn ssh(site: &Outside, address: IpAddr) -> (Verdict, Verdict) {
     };
     let key = match site.host_key.as_deref().map(str::parse::<HostKey>) {
         Some(Ok(known)) if known == shown => Verdict::Good,
-        Some(Ok(known)) => bad(&format!("the host key {}", known.fingerprint()), format!("it shows {}", shown.fingerprint())),
+        Some(Ok(known)) => {
+            bad(&format!("the host key {}", known.fingerprint()), format!("it shows {}", shown.fingerprint()))
+        }
         Some(Err(e)) => Verdict::Unknown(format!("the host key to compare with cannot be read: {e}")),
         None => Verdict::NotHere(format!("it shows {}; nobody said which one it should be", shown.fingerprint())),
     };

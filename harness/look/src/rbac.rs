@@ -24,8 +24,7 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: b
     }
     let reference = |kind: &str| json!({ "apiGroup": group, "kind": kind, "name": "gsh-verify" });
     let object = |kind: &str, metadata: Value, rest: Value| {
-        let mut object =
-            json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": metadata });
+        let mut object = json!({ "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": metadata });
         for (key, value) in rest.as_object().into_iter().flatten() {
             object[key] = value.clone();
         }
@@ -48,7 +47,8 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: b
 /// What scenarios need beyond looking: they call ws-manager through a forwarded port with its client certificate, run
 /// commands in workspaces of their own, and explain failures with events and logs.
 fn for_work() -> Vec<Value> {
-    let rule = |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [""], "resources": resources, "verbs": verbs });
+    let rule =
+        |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [""], "resources": resources, "verbs": verbs });
     vec![
         rule(&["pods"], &["get", "list", "watch"]),
         rule(&["pods/exec", "pods/portforward"], &["create", "get"]),

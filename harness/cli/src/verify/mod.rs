@@ -105,10 +105,8 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
     let state = load(directory.path())?;
     for format in Format::ALL {
         // Only a convenience beside the ledger, which is there.
-        let _convenience = crate::report::write_whole(
-            &directory.path().join(format.file_name()),
-            render(format, &state).as_bytes(),
-        );
+        let _convenience =
+            crate::report::write_whole(&directory.path().join(format.file_name()), render(format, &state).as_bytes());
     }
     match args.format {
         Shown::Text => print(&show::table(&state, args.quiet))?,
@@ -165,6 +163,8 @@ async fn examine(
         settings: Settings { attempts: 1, keep: Keep::Never, ..Settings::default() },
         now: Timestamp::now,
         notes: target.notes(),
+        // Nothing was made here, so it was made from nothing.
+        inputs: Vec::new(),
     };
     let stop = Stop::new();
     let signals = tokio::spawn(crate::signals::listen(stop.clone()));
@@ -185,18 +185,20 @@ fn plan(target: &Target, chosen: &[ScenarioSpec], offers: &[Need]) -> Result<Pla
             .hint("add --intrusive to let scenarios create workspaces, which are removed again"));
     }
     let untold: Vec<&str> = target.found.untold().iter().map(|a| a.as_str()).collect();
-    let why = if untold.is_empty() {
-        "observed".to_owned()
-    } else {
-        format!("observed; cannot tell: {}", untold.join(", "))
-    };
+    let why =
+        if untold.is_empty() { "observed".to_owned() } else { format!("observed; cannot tell: {}", untold.join(", ")) };
     let servers = u32::try_from(target.nodes().count()).unwrap_or(u32::MAX);
     Ok(Plan {
         matrix_sha256: "0".repeat(64),
         cover: Cover::Full,
-        cells: vec![PlannedCell { id: cell.id(), cell, why, servers, scenarios }],
+        cells: vec![PlannedCell { id: cell.id(), cell, why, servers, scenarios, expected_s: None }],
         scenarios: chosen.to_vec(),
         left_out: Vec::new(),
+        infeasible: Vec::new(),
+        coverage: None,
+        estimate: None,
+        shards: Vec::new(),
+        shard: None,
     })
 }
 

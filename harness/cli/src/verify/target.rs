@@ -155,8 +155,10 @@ async fn look(reader: &Reader, door: &Door, namespace: Option<&str>) -> Result<(
     let empty = record == Record::default() && sight.get(Kind::Deployment, "server").is_none();
     if visible && empty && sight.get(Kind::Deployment, "ws-manager").is_none() {
         let server = &door.server;
-        return Err(CliError::usage(format!("there is no Gitpod in the namespace `{namespace}` of the cluster at {server}"))
-            .hint("leave --namespace out to have it found"));
+        return Err(CliError::usage(format!(
+            "there is no Gitpod in the namespace `{namespace}` of the cluster at {server}"
+        ))
+        .hint("leave --namespace out to have it found"));
     }
     Ok((sight, record))
 }
@@ -165,13 +167,19 @@ async fn look(reader: &Reader, door: &Door, namespace: Option<&str>) -> Result<(
 fn dark(door: &Door, why: &Unseen) -> CliError {
     let server = &door.server;
     match why {
-        Unseen::Forbidden(words) => CliError::inconclusive(format!("nothing may be looked at in the cluster at {server}: {words}"))
-            .hint("`gsh-verify --print-rbac` prints the least roles that are needed"),
-        Unseen::Unauthorized(_) => CliError::inconclusive(format!("the cluster at {server} does not accept the credentials"))
-            .hint("log in again, or choose another --context"),
+        Unseen::Forbidden(words) => {
+            CliError::inconclusive(format!("nothing may be looked at in the cluster at {server}: {words}"))
+                .hint("`gsh-verify --print-rbac` prints the least roles that are needed")
+        }
+        Unseen::Unauthorized(_) => {
+            CliError::inconclusive(format!("the cluster at {server} does not accept the credentials"))
+                .hint("log in again, or choose another --context")
+        }
         Unseen::NotServed => CliError::inconclusive(format!("what answers at {server} is no Kubernetes API")),
-        Unseen::NoAnswer(words) => CliError::inconclusive(format!("the cluster at {server} cannot be reached: {words}"))
-            .hint("check the address in the kubeconfig, and the network"),
+        Unseen::NoAnswer(words) => {
+            CliError::inconclusive(format!("the cluster at {server} cannot be reached: {words}"))
+                .hint("check the address in the kubeconfig, and the network")
+        }
     }
 }
 

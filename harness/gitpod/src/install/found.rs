@@ -103,9 +103,7 @@ pub async fn installation(cx: &Cx, kube: &kube::Client, known: &Known) -> Result
     let namespace = known.namespace.as_str();
     let host_key = match (&known.host_key, &known.host_key_secret) {
         (Some(line), _) => Some(line.clone()),
-        (None, Some(name)) => {
-            secret(cx, &api, namespace, "GSH-INS-032", name).await?.and_then(|s| public_key(cx, &s))
-        }
+        (None, Some(name)) => secret(cx, &api, namespace, "GSH-INS-032", name).await?.and_then(|s| public_key(cx, &s)),
         (None, None) => None,
     };
     Ok(Installation {

@@ -52,8 +52,12 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn served(case: &Case<'_>) -> Verdict {
-    let absent = [Kind::Certificate, Kind::Issuer].into_iter().filter(|k| case.sight.unseen(*k) == Some(&Unseen::NotServed));
-    Verdict::of("the API serves certificates and issuers", absent.map(|k| format!("it serves no {}", k.plural())).collect())
+    let absent =
+        [Kind::Certificate, Kind::Issuer].into_iter().filter(|k| case.sight.unseen(*k) == Some(&Unseen::NotServed));
+    Verdict::of(
+        "the API serves certificates and issuers",
+        absent.map(|k| format!("it serves no {}", k.plural())).collect(),
+    )
 }
 
 fn issued(case: &Case<'_>, kind: Kind) -> Verdict {

@@ -125,7 +125,9 @@ fn balanced(case: &Case<'_>) -> Verdict {
 /// Whether servicelb puts pods on a node: it tolerates the taints of managers and Kubernetes' own, and no others.
 fn may_serve(node: &Value) -> bool {
     let known = |key: &str| {
-        key.starts_with("node-role.kubernetes.io/") || key.starts_with("node.kubernetes.io/") || key == "CriticalAddonsOnly"
+        key.starts_with("node-role.kubernetes.io/")
+            || key.starts_with("node.kubernetes.io/")
+            || key == "CriticalAddonsOnly"
     };
     let hard = |t: &&Value| t["effect"] != "PreferNoSchedule";
     let free = list(&node["spec"]["taints"]).filter(hard).all(|t| known(t["key"].as_str().unwrap_or_default()));

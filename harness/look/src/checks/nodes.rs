@@ -229,8 +229,7 @@ fn ready_labels(case: &Case<'_>) -> Verdict {
         return Verdict::NotHere("no node is labelled for workspaces".to_owned());
     }
     each(case, "the two ready labels on every workspace node", |node| {
-        let missing: Vec<&str> =
-            wanted.iter().map(String::as_str).filter(|l| label(node, l) != Some("true")).collect();
+        let missing: Vec<&str> = wanted.iter().map(String::as_str).filter(|l| label(node, l) != Some("true")).collect();
         (takes_workspaces(node) && !missing.is_empty()).then(|| format!("without {}", missing.join(" and ")))
     })
 }
@@ -242,7 +241,8 @@ fn taints(case: &Case<'_>) -> Verdict {
         let own = |t: &&Value| !t["key"].as_str().unwrap_or_default().starts_with("node.kubernetes.io/");
         let taint = list(&node["spec"]["taints"]).filter(own).find(|t| t["effect"] != "PreferNoSchedule")?;
         let word = |key: &str| taint[key].as_str().unwrap_or_default();
-        labelled.then(|| format!("labelled for workloads and tainted {}={}:{}", word("key"), word("value"), word("effect")))
+        labelled
+            .then(|| format!("labelled for workloads and tainted {}={}:{}", word("key"), word("value"), word("effect")))
     })
 }
 
@@ -266,7 +266,8 @@ fn names(case: &Case<'_>) -> Verdict {
     if pods.iter().any(is_ready) {
         return Verdict::Good;
     }
-    let observed = if pods.is_empty() { "there is no pod of it".to_owned() } else { format!("none of {} is", pods.len()) };
+    let observed =
+        if pods.is_empty() { "there is no pod of it".to_owned() } else { format!("none of {} is", pods.len()) };
     Verdict::Bad { expected: "a pod of coredns in kube-system is Ready".to_owned(), observed }
 }
 

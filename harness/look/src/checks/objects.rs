@@ -183,7 +183,8 @@ fn variant(case: &Case<'_>) -> Verdict {
     let on_s3 = case.record.field("/containerRegistry/s3storage").is_some();
     let on_volume = case.record.lists(Kind::PersistentVolumeClaim, "registry");
     if case.record.in_cluster("containerRegistry") && on_s3 == on_volume {
-        let where_to = if on_s3 { "on S3, but its claim was installed" } else { "on a volume, but no claim was installed" };
+        let where_to =
+            if on_s3 { "on S3, but its claim was installed" } else { "on a volume, but no claim was installed" };
         wrong.push(format!("the registry keeps images {where_to}"));
     }
     Verdict::of("what was installed is what the record asks for", wrong)
@@ -192,9 +193,11 @@ fn variant(case: &Case<'_>) -> Verdict {
 fn leftovers(case: &Case<'_>) -> Verdict {
     let Some(_items) = &case.record.inventory else { return Verdict::NotHere(NO_INVENTORY.to_owned()) };
     let mut wrong = Vec::new();
-    for (kind, name) in ROWS.iter().flat_map(|row| row.inside).filter(|(kind, _)| {
-        matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::Service)
-    }) {
+    for (kind, name) in ROWS
+        .iter()
+        .flat_map(|row| row.inside)
+        .filter(|(kind, _)| matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::Service))
+    {
         if case.sight.get(*kind, name).is_some() && !case.record.lists(*kind, name) {
             wrong.push(format!("{kind} `{name}`"));
         }

@@ -147,7 +147,11 @@ fn stores(case: &Case<'_>) -> Verdict {
             Some(format!("{}, {}: {said}", name(pod), c["name"].as_str().unwrap_or_default()))
         };
         let waiting = |c: &&Value| c["state"]["waiting"]["reason"] != "PodInitializing";
-        list(&pod["status"]["initContainerStatuses"]).filter(waiter).filter(waiting).filter_map(stuck).collect::<Vec<_>>()
+        list(&pod["status"]["initContainerStatuses"])
+            .filter(waiter)
+            .filter(waiting)
+            .filter_map(stuck)
+            .collect::<Vec<_>>()
     });
     Verdict::of("database and message bus answer whoever waits for them", wrong.collect())
 }

@@ -62,7 +62,9 @@ fn mixed(case: &Case<'_>) -> Verdict {
             providers.iter().copied().filter(|p| case.record.field(&format!("/{block}/{p}")).is_some()).collect();
         match (case.record.in_cluster(block), given.as_slice()) {
             (true, []) | (false, [_]) => {}
-            (true, given) => wrong.push(format!("{block}.inCluster is true or omitted beside `{}`", given.join("`, `"))),
+            (true, given) => {
+                wrong.push(format!("{block}.inCluster is true or omitted beside `{}`", given.join("`, `")))
+            }
             (false, []) => wrong.push(format!("{block}.inCluster is false and nothing takes its place")),
             (false, several) => wrong.push(format!("{block} names `{}` at once", several.join("`, `"))),
         }
@@ -78,9 +80,10 @@ fn possible(case: &Case<'_>) -> Verdict {
     // An axis that cannot be told stands at its default, which breaks no rule.
     match rules::broken_by(&found.cell()) {
         None => Verdict::Good,
-        Some(rule) => {
-            Verdict::Bad { expected: "a combination that no rule excludes".to_owned(), observed: format!("{}: {}", rule.id, rule.because) }
-        }
+        Some(rule) => Verdict::Bad {
+            expected: "a combination that no rule excludes".to_owned(),
+            observed: format!("{}: {}", rule.id, rule.because),
+        },
     }
 }
 
@@ -101,13 +104,17 @@ fn waiting<'a>(case: &Case<'a>) -> impl Iterator<Item = (&'a Value, &'a str)> {
 fn trusted(case: &Case<'_>) -> Verdict {
     let untrusted = |m: &str| m.contains("x509:") || m.contains("certificate signed by unknown authority");
     let wrong = waiting(case).filter(|(p, m)| is_workspace(p) && untrusted(m));
-    Verdict::of("workspace images are pulled without a complaint about certificates", wrong.map(|(p, m)| format!("{}: {m}", name(p))).collect())
+    Verdict::of(
+        "workspace images are pulled without a complaint about certificates",
+        wrong.map(|(p, m)| format!("{}: {m}", name(p))).collect(),
+    )
 }
 
 fn containerd(case: &Case<'_>) -> Verdict {
-    let on_k3s = case.sight.all(Kind::Node).any(|n| {
-        n["status"]["nodeInfo"]["kubeletVersion"].as_str().is_some_and(|v| v.contains("+k3s"))
-    });
+    let on_k3s = case
+        .sight
+        .all(Kind::Node)
+        .any(|n| n["status"]["nodeInfo"]["kubeletVersion"].as_str().is_some_and(|v| v.contains("+k3s")));
     if !on_k3s {
         return Verdict::NotHere("the nodes do not run k3s".to_owned());
     }

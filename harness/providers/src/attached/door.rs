@@ -22,7 +22,9 @@ pub struct Way {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No file, and not in a cluster either.
-    #[error("there is no kubeconfig: no --kubeconfig, no KUBECONFIG, no ~/.kube/config, and this is no pod of a cluster")]
+    #[error(
+        "there is no kubeconfig: no --kubeconfig, no KUBECONFIG, no ~/.kube/config, and this is no pod of a cluster"
+    )]
     None,
     /// The file cannot be used.
     #[error("the kubeconfig cannot be used")]

@@ -63,9 +63,8 @@ impl Attached {
             list = nodes.list(&every) => list,
             () = cx.stopped() => return Err(Failure::stopped("the nodes to be listed")),
         };
-        let failed = |e: kube::Error| {
-            Failure::environment("GSH-ATT-002", "the nodes can be listed", "they cannot").because(&e)
-        };
+        let failed =
+            |e: kube::Error| Failure::environment("GSH-ATT-002", "the nodes can be listed", "they cannot").because(&e);
         Ok(list.map_err(failed)?.items)
     }
 }
