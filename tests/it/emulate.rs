@@ -33,7 +33,7 @@ spec:
 "#;
 
 /// A running `gsh emulate`, with the environment that it told.
-struct Emulation {
+pub(crate) struct Emulation {
     child: Option<Child>,
     program: Program,
     environment: Vec<(String, String)>,
@@ -41,14 +41,27 @@ struct Emulation {
 
 impl Emulation {
     fn start() -> Self {
+        Self::with(&[], 3)
+    }
+
+    /// With a cluster that has Gitpod on it; its kubeconfig and its site are in the environment.
+    pub(crate) fn installed() -> Self {
+        Self::with(&["--installed"], 6)
+    }
+
+    fn with(args: &[&str], lines: usize) -> Self {
         let program = Program::new();
         let said = std::fs::File::create(program.folder().join("said")).expect("a file");
-        let mut child =
-            program.command().arg("emulate").stdout(Stdio::piped()).stderr(said).spawn().expect("gsh starts");
+        let mut command = program.command();
+        command.arg("emulate").args(args);
+        if !args.is_empty() {
+            command.arg(program.folder().join("kubeconfig"));
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(said).spawn().expect("gsh starts");
         let stdout = child.stdout.take().expect("piped");
         let environment: Vec<(String, String)> = BufReader::new(stdout)
             .lines()
-            .take(3)
+            .take(lines)
             .map_while(Result::ok)
             .map(|line| {
                 let (name, value) = line.strip_prefix("export ").and_then(|l| l.split_once('=')).expect(&line);
@@ -57,8 +70,24 @@ impl Emulation {
             .collect();
         let emulation = Self { child: Some(child), program, environment };
         let names: Vec<&str> = emulation.environment.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["HCLOUD_ENDPOINT", "HETZNER_ENDPOINT", "HCLOUD_TOKEN"], "{}", emulation.said());
+        let all =
+            ["HCLOUD_ENDPOINT", "HETZNER_ENDPOINT", "HCLOUD_TOKEN", "KUBECONFIG", "GITPOD_DOMAIN", "GITPOD_INGRESS"];
+        assert_eq!(names, all[..lines], "{}", emulation.said());
         emulation
+    }
+
+    /// One of the variables that it told.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// Ports that could not be bound here, and where they are instead.
+    pub(crate) fn moved_ports(&self) -> Vec<(String, String)> {
+        let said = self.said();
+        let notes =
+            said.lines().filter_map(|l| l.strip_prefix("note: port ")?.split_once(" cannot be bound here and is "));
+        notes.filter_map(|(from, to)| Some((from.to_owned(), to.strip_suffix(" instead")?.to_owned()))).collect()
     }
 
     fn folder(&self) -> &Path {
@@ -78,7 +107,7 @@ impl Emulation {
     }
 
     /// Ends it as a user does.
-    fn interrupt(mut self) {
+    pub(crate) fn interrupt(mut self) {
         let child = self.child.take().expect("it runs");
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());

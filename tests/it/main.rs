@@ -1,5 +1,6 @@
 //! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
 
+mod defects;
 mod emulate;
 mod exhaustive;
 mod input;
@@ -10,4 +11,5 @@ mod reading;
 mod secrets;
 mod stopping;
 mod unprivileged;
+mod verify;
 mod worlds;

@@ -1,0 +1,270 @@
+//! `gsh-verify` as operators run it: against an emulated cluster with Gitpod on it, and against the same cluster with one
+//! thing wrong at a time, standing still behind an API that counts what is asked of it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use gsh_fixtures::Still;
+use gsh_look::{Kind, Reader};
+use gsh_providers::attached::{Mode, Way, connect};
+use serde_json::{Value, json};
+
+use crate::defects::{DEFECTS, Defect, Objects};
+use crate::emulate::Emulation;
+use crate::program::{Program, root};
+
+/// `gsh-verify` in an environment of its own.
+fn verify(program: &Program, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gsh-verify"));
+    command.current_dir(root()).env_clear().env("HOME", program.folder()).env("TMPDIR", program.folder());
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.args(args).output().expect("gsh-verify starts")
+}
+
+fn text(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// Codes of checks that failed because of what was seen, and of those that could not be told.
+fn codes(results: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut bad, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    let each = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for subject in each(&results["cells"]).iter().flat_map(|c| each(&c["subjects"])) {
+        for check in each(&subject["attempts"]).iter().flat_map(|a| each(&a["checks"])) {
+            let code = check["check"].as_str().unwrap_or_default().to_owned();
+            match check["result"]["blame"].as_str() {
+                Some("product") => bad.insert(code),
+                Some(_) => unknown.insert(code),
+                None => false,
+            };
+        }
+    }
+    (bad, unknown)
+}
+
+/// An installed cluster, and where its site is.
+struct Installed {
+    emulation: Emulation,
+    kubeconfig: PathBuf,
+    ports: Vec<String>,
+}
+
+impl Installed {
+    fn start() -> Self {
+        let emulation = Emulation::installed();
+        let kubeconfig = PathBuf::from(emulation.variable("KUBECONFIG"));
+        let moved = emulation.moved_ports();
+        let ports = moved.iter().flat_map(|(from, to)| ["--port".to_owned(), format!("{from}={to}")]).collect();
+        Self { emulation, kubeconfig, ports }
+    }
+
+    /// What finds the site although its domain is in no DNS.
+    fn args(&self) -> Vec<&str> {
+        let mut args = vec!["--ingress", self.emulation.variable("GITPOD_INGRESS")];
+        args.extend(self.ports.iter().map(String::as_str));
+        args
+    }
+
+    /// Every object that a look sees, and the Secret with the authority.
+    async fn objects(&self) -> Vec<Value> {
+        let way = Way { kubeconfig: Some(self.kubeconfig.clone()), context: None };
+        let reader = Reader::new(connect(&way, Mode::ReadOnly).await.expect("a way").client);
+        let mut all = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gitpod"}})];
+        for kind in Kind::LISTED {
+            for object in reader.list(kind, None, None).await.unwrap_or_else(|e| panic!("{kind}: {e}")) {
+                all.push(typed(kind, object));
+            }
+        }
+        for namespace in ["cert-manager"] {
+            all.insert(0, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        }
+        let secret = reader.get(Kind::Secret, "gitpod", "ca-certificate").await.expect("an answer").expect("a Secret");
+        all.push(typed(Kind::Secret, secret));
+        all
+    }
+}
+
+/// Objects in lists do not say what they are.
+fn typed(kind: Kind, mut object: Value) -> Value {
+    let version = if kind.group().is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group()) };
+    object["apiVersion"] = version.into();
+    object["kind"] = kind.word().into();
+    // The copy is born anew.
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in ["uid", "resourceVersion", "managedFields"] {
+            metadata.remove(field);
+        }
+    }
+    object
+}
+
+/// Runs the program against a cluster that stands still.
+async fn at(still: &Still, kubeconfig: &str, installed: &Installed, more: &[&str]) -> (i32, Value, String) {
+    let program = Program::new();
+    let config = program.write("config", kubeconfig).display().to_string();
+    let mut args = vec!["--kubeconfig", &config, "--format", "json", "--quiet"];
+    args.extend(installed.args());
+    args.extend(more);
+    let output = tokio::task::block_in_place(|| verify(&program, &args));
+    let (code, stdout, stderr) = text(&output);
+    for request in still.requests() {
+        assert_eq!(request.method, "GET", "{request:?}");
+    }
+    (code, serde_json::from_str(&stdout).unwrap_or(Value::Null), stderr)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_healthy_installation_is_green_and_each_defect_shows_as_exactly_its_codes() {
+    let installed = Installed::start();
+    let program = Program::new();
+    let config = installed.kubeconfig.display().to_string();
+    let mut args = vec!["--kubeconfig", config.as_str(), "--stats"];
+    args.extend(installed.args());
+    let (code, stdout, stderr) = text(&verify(&program, &args));
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.contains(" 0 bad, 0 cannot be told"), "{stdout}");
+    assert!(stderr.contains("(19 GET)"), "few requests, and nothing but reading: {stderr}");
+
+    let objects = installed.objects().await;
+    assert!(DEFECTS.len() >= 30, "{} defects", DEFECTS.len());
+    let mut wrong = Vec::new();
+    for defect in DEFECTS {
+        let Defect { title, make, codes: expected } = defect;
+        let mut all = Objects(objects.clone());
+        make(&mut all);
+        assert!(expected.is_empty() || all.0 != objects, "`{title}` changes nothing");
+        let still = Still::start(all.0).await.unwrap_or_else(|e| panic!("{title}: {e}"));
+        let (code, results, stderr) = at(&still, &still.kubeconfig(), &installed, &[]).await;
+        let (bad, unknown) = codes(&results);
+        let wanted: BTreeSet<String> = expected.iter().map(|c| format!("GSH-LOOK-{c}")).collect();
+        // Without a record nobody knows where the site should be.
+        let blind = wanted.contains("GSH-LOOK-201") && unknown.iter().all(|c| c.starts_with("GSH-LOOK-8"));
+        if bad != wanted || !(unknown.is_empty() || blind) || code != i32::from(!wanted.is_empty()) {
+            wrong.push(format!("{title}: exit {code}, bad {bad:?}, wanted {wanted:?}, unknown {unknown:?} {stderr}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    roles(&installed, &objects).await;
+    absences(&installed, &objects).await;
+    installed.emulation.interrupt();
+}
+
+/// Under exactly the printed roles everything can be seen; with one verb less, exactly what needs it cannot be told.
+async fn roles(installed: &Installed, objects: &[Value]) {
+    let program = Program::new();
+    let (code, printed, stderr) = text(&verify(&program, &["--print-rbac"]));
+    assert_eq!(code, 0, "{stderr}");
+    let roles = documents(&printed);
+    let with = |roles: &[Value]| [objects.to_vec(), roles.to_vec()].concat();
+    let still = Still::start(with(&roles)).await.expect("a cluster");
+    let config = still.kubeconfig_of("gitpod", "gsh-verify").expect("an account");
+    let (code, results, stderr) = at(&still, &config, installed, &[]).await;
+    assert_eq!((code, codes(&results)), (0, (BTreeSet::new(), BTreeSet::new())), "{stderr}");
+    // Not even one refusal, but for the question where Gitpod is, which has a narrower second form.
+    let refused: Vec<String> =
+        still.requests().into_iter().filter(|r| r.status == 403).map(|r| format!("{} {}", r.method, r.path)).collect();
+    assert_eq!(refused, ["GET /api/v1/configmaps"], "{refused:?}");
+
+    let mut less = roles.clone();
+    for rule in less.iter_mut().flat_map(|o| o["rules"].as_array_mut().into_iter().flatten()) {
+        if let Some(resources) = rule["resources"].as_array_mut() {
+            resources.retain(|r| r != "certificates");
+        }
+    }
+    let still = Still::start(with(&less)).await.expect("a cluster");
+    let config = still.kubeconfig_of("gitpod", "gsh-verify").expect("an account");
+    let (code, results, stderr) = at(&still, &config, installed, &[]).await;
+    let (bad, unknown) = codes(&results);
+    let wanted = ["203", "401", "403", "404"].map(|c| format!("GSH-LOOK-{c}"));
+    assert_eq!((code, bad, unknown), (3, BTreeSet::new(), wanted.into_iter().collect()), "{stderr}");
+    assert!(results.to_string().contains("cannot list resource \\\"certificates\\\""), "{results}");
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    use serde::Deserialize as _;
+    let documents = serde_norway::Deserializer::from_str(text);
+    documents.map(|d| Value::deserialize(d).expect("YAML")).filter(|v| !v.is_null()).collect()
+}
+
+/// What is not there, or may not be seen, is one clear line.
+async fn absences(installed: &Installed, objects: &[Value]) {
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": "gitpod"}});
+    let still = Still::start([objects.to_vec(), vec![account]].concat()).await.expect("a cluster");
+    let config = still.kubeconfig_of("gitpod", "nobody").expect("an account");
+    let (code, _, stderr) = at(&still, &config, installed, &[]).await;
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.starts_with("error: nothing may be looked at in the cluster at https://127.0.0.1:"), "{stderr}");
+    assert!(stderr.contains("User \"system:serviceaccount:gitpod:nobody\" cannot list"), "{stderr}");
+
+    let still = Still::start(Vec::new()).await.expect("a cluster");
+    let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &[]).await;
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.starts_with("error: there is no Gitpod in the cluster at"), "{stderr}");
+    let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &["--namespace", "default"]).await;
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.starts_with("error: there is no Gitpod in the namespace `default`"), "{stderr}");
+
+    let mut two = Objects(objects.to_vec());
+    two.copy_record_to("elsewhere");
+    let still = Still::start(two.0).await.expect("a cluster");
+    let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &[]).await;
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("there are several installations, in the namespaces elsewhere, gitpod"), "{stderr}");
+}
+
+/// One run without a cluster.
+fn refused(config: Option<&str>, args: &[&str]) -> (i32, String) {
+    let program = Program::new();
+    let mut all = args.to_vec();
+    let file = config.map(|c| program.write("config", c).display().to_string());
+    if let Some(file) = &file {
+        all.extend(["--kubeconfig", file]);
+    }
+    let (code, stdout, stderr) = text(&verify(&program, &all));
+    assert_eq!(stdout, "", "{stderr}");
+    (code, stderr)
+}
+
+#[test]
+fn wrong_input_is_told_in_one_line_and_by_the_exit_code() {
+    let (code, stderr) = refused(None, &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("there is no kubeconfig: no --kubeconfig, no KUBECONFIG, no ~/.kube/config"), "{stderr}");
+
+    let config = |server: &str| {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: c\n  cluster: {{server: '{server}', insecure-skip-tls-verify: true}}\n\
+             users:\n- name: u\n  user: {{token: abcdefgh}}\ncontexts:\n- name: here\n  context: {{cluster: c, user: u}}\n\
+             current-context: here\n"
+        )
+    };
+    let (code, stderr) = refused(Some(&config("https://127.0.0.1:1")), &["--context", "there"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("the kubeconfig has no context `there`; it has here"), "{stderr}");
+
+    // Nobody listens on port 1.
+    let (code, stderr) = refused(Some(&config("https://127.0.0.1:1")), &[]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.starts_with("error: the cluster at https://127.0.0.1:1/ cannot be reached: no answer"), "{stderr}");
+
+    let (code, stderr) = refused(Some("no: kubeconfig: at all"), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("caused by: the kubeconfig cannot be used"), "{stderr}");
+
+    let (code, stderr) = refused(Some(&config("https://127.0.0.1:1")), &["--scenario", "node-conformity"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("did you mean `node-conformance`?"), "{stderr}");
+}
+
+/// The folder of the program stays as it was.
+#[test]
+fn what_the_operator_did_not_ask_for_is_not_written() {
+    let program = Program::new();
+    let (code, ..) = text(&verify(&program, &["--kubeconfig", "/nowhere/config"]));
+    assert_eq!(code, 2);
+    let left: Vec<_> = Path::new(program.folder()).read_dir().expect("the folder").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
