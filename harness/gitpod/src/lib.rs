@@ -12,6 +12,7 @@ pub mod http;
 #[cfg(test)]
 mod http_tests;
 pub mod install;
+pub mod leftovers;
 pub mod observed;
 pub mod probe;
 pub mod settings;

@@ -9,6 +9,7 @@ use gsh_model::axis::Cell;
 use gsh_model::lease::LeaseId;
 
 use crate::install::found::{self, Known};
+use crate::leftovers;
 
 /// What scenarios will do with the installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,14 @@ impl Installer for Observed {
             Use::Look => Ok(found::seen(&self.known)),
             Use::Work => {
                 let found = found::installation(cx, &cluster.kube, &self.known);
-                cx.check("GSH-INS-032", "what scenarios need of the installation can be read", found).await
+                let title = "what scenarios need of the installation can be read";
+                let installation = cx.check("GSH-INS-032", title, found).await?;
+                let clear = leftovers::clear(cx, cluster, &installation);
+                let cleared = cx.check("GSH-ATT-003", "nothing is left of earlier runs", clear).await?;
+                if cleared > 0 {
+                    cx.note(&format!("{cleared} things of earlier runs were removed")).await;
+                }
+                Ok(installation)
             }
         }
     }

@@ -18,6 +18,11 @@ pub(crate) const LEASE_ANNOTATION: &str = "gsh-lease";
 /// Annotation with the part of the run's id that all its leases share.
 pub(crate) const RUN_ANNOTATION: &str = "gsh-run";
 
+/// Annotation with the time from which on nobody needs the workspace any more, RFC 3339.
+pub(crate) const EXPIRES_ANNOTATION: &str = "gsh-expires";
+/// Longer than any scenario.
+const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(2);
+
 /// A workspace to be started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Launch {
@@ -32,7 +37,9 @@ impl Launch {
     #[must_use]
     pub fn new(installation: &Installation, lease: &LeaseId) -> Self {
         let run = lease.as_str().split('-').next().unwrap_or_default();
-        let annotations = [(LEASE_ANNOTATION, lease.as_str()), (RUN_ANNOTATION, run)];
+        let expires = (jiff::Timestamp::now() + LIFETIME).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let annotations =
+            [(LEASE_ANNOTATION, lease.as_str()), (RUN_ANNOTATION, run), (EXPIRES_ANNOTATION, expires.as_str())];
         let spec = StartWorkspaceSpec {
             workspace_image: installation.workspace_image.clone(),
             // Old and new home of the same thing: releases of this line read one or the other.
@@ -51,6 +58,12 @@ impl Launch {
             annotations: annotations.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             spec,
         }
+    }
+
+    /// A workspace that an earlier run started, to be stopped.
+    #[must_use]
+    pub fn of_another(installation: &Installation, lease: &LeaseId, instance: &str, id: &str) -> Self {
+        Self { instance: instance.to_owned(), id: id.to_owned(), ..Self::new(installation, lease) }
     }
 
     /// The same workspace once more, under a fresh instance id, filled from the backup that its last instance left.

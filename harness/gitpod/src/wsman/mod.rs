@@ -17,4 +17,5 @@ pub use client::{Statuses, WsManager};
 pub use error::{ErrorKind, WsmanError};
 pub use ids::workspace_id;
 pub use launch::Launch;
+pub(crate) use launch::RUN_ANNOTATION;
 pub use workspace::{Running, Started, Workspace};

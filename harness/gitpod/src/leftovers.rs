@@ -1,0 +1,114 @@
+//! What an earlier run left in an installation because it was killed: found by its marks, removed, and looked for again.
+
+use std::time::Duration;
+
+use gsh_engine::cx::Cx;
+use gsh_engine::failure::Failure;
+use gsh_engine::installer::Installation;
+use gsh_engine::provider::Cluster;
+use gsh_engine::wait::{self, Progress};
+use gsh_model::lease::LeaseId;
+use gsh_model::outcome::Blame;
+use kube::core::params::ListParams;
+use serde_json::Value;
+
+use crate::api::{self, Api, Kind};
+use crate::wsman::{Launch, RUN_ANNOTATION, Workspace, WsManager};
+
+const CHECK: &str = "GSH-ATT-003";
+/// How long one workspace may take to go, its backup included.
+const STOPS: Duration = Duration::from_secs(5 * 60);
+
+/// One thing that was left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Left {
+    /// A workspace: instance id and workspace id.
+    Workspace { instance: String, id: String },
+    /// A pod that reserved capacity.
+    Ballast { pod: String },
+}
+
+/// Removes everything that carries the marks of a run, and proves that nothing is left. Says how much it was.
+///
+/// Nothing without our marks is touched: a workspace of ours names its run in an annotation that only we write.
+///
+/// # Errors
+/// When something cannot be listed, or stays.
+pub async fn clear(cx: &Cx, cluster: &Cluster, installation: &Installation) -> Result<usize, Failure> {
+    let found = list(cx, cluster, &installation.namespace).await?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let api = Api::new(cluster.kube.clone());
+    let wsman = WsManager::new(cluster, installation)?;
+    for left in &found {
+        match left {
+            Left::Workspace { instance, id } => {
+                let launch = Launch::of_another(installation, &cluster.lease, instance, id);
+                Workspace::new(&wsman, launch).stop(cx, CHECK, STOPS).await?;
+            }
+            Left::Ballast { pod } => {
+                let kind = Kind::new("v1", "Pod");
+                let deleted = api.delete(&kind, Some(&installation.namespace), pod).await;
+                deleted
+                    .map_err(|e| api::failure(&e, Blame::Harness, CHECK, "a pod of an earlier run can be deleted"))?;
+            }
+        }
+    }
+    let gone = wait::until(cx, "everything of earlier runs is gone", STOPS, || async {
+        let left = list(cx, cluster, &installation.namespace).await?;
+        Ok(if left.is_empty() { Progress::Ready(()) } else { Progress::NotYet(format!("{} are left", left.len())) })
+    });
+    gone.await.map_err(|e| e.blame(Blame::Environment, CHECK))?;
+    Ok(found.len())
+}
+
+async fn list(cx: &Cx, cluster: &Cluster, namespace: &str) -> Result<Vec<Left>, Failure> {
+    let api = Api::new(cluster.kube.clone());
+    let (kind, every) = (Kind::new("v1", "Pod"), ListParams::default());
+    let listed = api::patiently(cx, "the pods of the installation can be listed", Blame::Environment, CHECK, || {
+        api.list(&kind, Some(namespace), &every)
+    });
+    let (pods, _) = listed.await?;
+    Ok(pods.iter().filter_map(|pod| left(pod)).collect())
+}
+
+/// What a pod is of ours; nothing when it is somebody else's.
+fn left(pod: &Value) -> Option<Left> {
+    let labels = &pod["metadata"]["labels"];
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    if labels["gsh-role"] == "ballast" {
+        // Only what also names its lease is ours.
+        labels["gsh-lease"].as_str()?.parse::<LeaseId>().ok()?;
+        return Some(Left::Ballast { pod: word(&pod["metadata"]["name"])? });
+    }
+    let mark = format!("gitpod.io/annotation.{RUN_ANNOTATION}");
+    let marked = pod["metadata"]["annotations"].get(&mark).is_some_and(Value::is_string);
+    if labels["component"] != "workspace" || !marked {
+        return None;
+    }
+    Some(Left::Workspace { instance: word(&labels["workspaceID"])?, id: word(&labels["metaID"])? })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_carries_our_marks_is_ours() {
+        let pod = |labels: Value, annotations: Value| {
+            left(&json!({ "metadata": { "name": "p", "labels": labels, "annotations": annotations } }))
+        };
+        let workspace = json!({ "component": "workspace", "workspaceID": "i", "metaID": "m" });
+        let mark = json!({ "gitpod.io/annotation.gsh-run": "g7f3a" });
+        let ours = Left::Workspace { instance: "i".to_owned(), id: "m".to_owned() };
+        assert_eq!(pod(workspace.clone(), mark.clone()), Some(ours));
+        assert_eq!(pod(workspace, json!({})), None, "a user's workspace");
+        assert_eq!(pod(json!({ "component": "server" }), mark), None, "a component");
+        let ballast = json!({ "gsh-role": "ballast", "gsh-lease": "g7f3a-c0-a1" });
+        assert_eq!(pod(ballast, Value::Null), Some(Left::Ballast { pod: "p".to_owned() }));
+        assert_eq!(pod(json!({ "gsh-role": "ballast" }), Value::Null), None, "no lease");
+    }
+}
