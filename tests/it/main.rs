@@ -4,6 +4,7 @@ mod defects;
 mod emulate;
 mod exhaustive;
 mod input;
+mod intrusive;
 mod journey;
 mod outside;
 mod program;

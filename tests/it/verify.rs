@@ -82,6 +82,8 @@ impl Installed {
         }
         let secret = reader.get(Kind::Secret, "gitpod", "ca-certificate").await.expect("an answer").expect("a Secret");
         all.push(typed(Kind::Secret, secret));
+        // Pods are only let in where their account exists.
+        all.sort_by_key(|o| (o["kind"] != "Namespace", o["kind"] != "ServiceAccount"));
         all
     }
 }
@@ -248,7 +250,7 @@ fn wrong_input_is_told_in_one_line_and_by_the_exit_code() {
     // Nobody listens on port 1.
     let (code, stderr) = refused(Some(&config("https://127.0.0.1:1")), &[]);
     assert_eq!(code, 3, "{stderr}");
-    assert!(stderr.starts_with("error: the cluster at https://127.0.0.1:1/ cannot be reached: no answer"), "{stderr}");
+    assert!(stderr.starts_with("error: the cluster at https://127.0.0.1:1/ cannot be reached: client error (Connect)"), "{stderr}");
 
     let (code, stderr) = refused(Some("no: kubeconfig: at all"), &[]);
     assert_eq!(code, 2, "{stderr}");

@@ -13,6 +13,7 @@ pub mod reader;
 pub mod record;
 pub mod sight;
 pub mod tell;
+pub mod tested;
 
 pub use checks::{Case, Check, Severity, Verdict};
 pub use found::{Found, Known};

@@ -191,6 +191,8 @@ impl Unseen {
             kube::Error::Api(status) => {
                 Self::NoAnswer(format!("{} {}: {}", status.code, status.reason, status.message))
             }
+            // Its own text says no more than that it is one.
+            kube::Error::Service(inside) => Self::NoAnswer(chain(inside.as_ref())),
             other => Self::NoAnswer(chain(other)),
         }
     }

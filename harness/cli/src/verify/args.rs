@@ -58,6 +58,9 @@ pub(crate) struct Verify {
     /// Command, run by a shell, that adds a node to the cluster.
     #[arg(long, value_name = "COMMAND", requires = "scale_out")]
     pub(crate) grow: Option<String>,
+    /// Folder of run summaries: name the last run in which exactly this combination passed, or the nearest one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) history: Option<PathBuf>,
     /// Print the least roles that this look needs, ready for kubectl apply, and look at nothing.
     #[arg(long)]
     pub(crate) print_rbac: bool,

@@ -4,6 +4,7 @@
 //! and the one cell is observed, not chosen.
 
 mod args;
+mod history;
 mod show;
 mod target;
 
@@ -18,7 +19,7 @@ use gsh_engine::run::{Job, Keep, RunEnd, Settings, run as dispatch};
 use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
 use gsh_gitpod::observed::{Observed, Use};
-use gsh_look::rbac;
+use gsh_look::{rbac, tested};
 use gsh_model::cover::Cover;
 use gsh_model::exit::Exit;
 use gsh_model::matrix::nearest;
@@ -90,7 +91,11 @@ fn print(text: &str) -> Result<(), CliError> {
 async fn verify(args: &Verify) -> Result<Exit, CliError> {
     let chosen = scenarios(args)?;
     let mode = if args.intrusive { Mode::Everything } else { Mode::ReadOnly };
-    let target = Target::find(args, mode).await?;
+    let past = args.history.as_deref().map(history::read).transpose()?;
+    let mut target = Target::find(args, mode).await?;
+    if let Some(past) = past {
+        target.note(tested::of(&target.found, &past).to_string());
+    }
     if !args.quiet {
         target.introduce();
     }

@@ -100,6 +100,11 @@ impl Target {
         }
     }
 
+    /// Adds what else is known.
+    pub(crate) fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
     /// What the record of the run should say about how this was found.
     pub(crate) fn notes(&self) -> Vec<String> {
         let axes = self.found.axes.iter().map(|(axis, known)| match &known.value {
