@@ -250,7 +250,10 @@ fn wrong_input_is_told_in_one_line_and_by_the_exit_code() {
     // Nobody listens on port 1.
     let (code, stderr) = refused(Some(&config("https://127.0.0.1:1")), &[]);
     assert_eq!(code, 3, "{stderr}");
-    assert!(stderr.starts_with("error: the cluster at https://127.0.0.1:1/ cannot be reached: client error (Connect)"), "{stderr}");
+    assert!(
+        stderr.starts_with("error: the cluster at https://127.0.0.1:1/ cannot be reached: client error (Connect)"),
+        "{stderr}"
+    );
 
     let (code, stderr) = refused(Some("no: kubeconfig: at all"), &[]);
     assert_eq!(code, 2, "{stderr}");

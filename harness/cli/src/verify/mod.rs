@@ -108,10 +108,9 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
         return Err(CliError::inconclusive("the ledger was lost on the way, so there is no verdict").because(lost));
     }
     let state = load(directory.path())?;
-    for format in Format::ALL {
+    for (name, format) in Format::ALL.into_iter().filter_map(|f| Some((f.file_name()?, f))) {
         // Only a convenience beside the ledger, which is there.
-        let _convenience =
-            crate::report::write_whole(&directory.path().join(format.file_name()), render(format, &state).as_bytes());
+        let _convenience = crate::report::write_whole(&directory.path().join(name), render(format, &state).as_bytes());
     }
     match args.format {
         Shown::Text => print(&show::table(&state, args.quiet))?,
