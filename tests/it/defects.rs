@@ -152,7 +152,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         o.add(other);
     }),
     defect("a node is cordoned", &[], |o| o.set("Node", "*", "/spec/unschedulable", json!(true))),
-    defect("the record of the installer is gone", &["201"], |o| o.gone("ConfigMap", "gitpod")),
+    defect("the record of the installer is gone", &["201", "203"], |o| o.gone("ConfigMap", "gitpod")),
     defect("the inventory of the installer is gone", &["202"], |o| o.gone("ConfigMap", "gitpod-app")),
     defect("a Deployment is gone", &["203"], |o| o.gone("Deployment", "ws-manager-bridge")),
     defect("a Service is gone", &["203"], |o| o.gone("Service", "blobserve")),
@@ -188,10 +188,11 @@ pub(crate) const DEFECTS: &[Defect] = &[
     }),
     defect("the server takes its database from another Secret", &["207"], |o| {
         o.each("Deployment", "server", |d| {
-            let text = d["spec"]["template"]["spec"].to_string();
-            let changed =
-                text.replace("{\"key\":\"host\",\"name\":\"mysql\"}", "{\"key\":\"host\",\"name\":\"database\"}");
-            d["spec"]["template"]["spec"] = serde_json::from_str(&changed).expect("JSON");
+            let containers = d["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers");
+            let env = containers.iter_mut().filter_map(|c| c["env"].as_array_mut()).flatten();
+            for variable in env.filter(|e| e["name"] == "DB_HOST") {
+                variable["valueFrom"]["secretKeyRef"]["name"] = "database".into();
+            }
         });
     }),
     defect("nodes are not taught the private authority", &["208"], |o| {

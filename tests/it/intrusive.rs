@@ -65,7 +65,8 @@ fn ended(child: Child) -> (i32, String) {
 async fn nothing_is_left_by_success_or_an_interrupt_and_what_a_kill_leaves_goes_with_the_next_run() {
     let cluster = Cluster::start().await;
     let program = Program::new();
-    let (code, said) = ended(cluster.verify(&program, &[]));
+    let all = ["node-conformance", "workspace-start", "docker-in-workspace", "ssh-on-22", "scale-out"];
+    let (code, said) = ended(cluster.verify(&program, &all));
     assert_eq!(code, 0, "{said}");
     assert_eq!(cluster.workspaces().await, Vec::<Value>::new());
     let results: Value = serde_json::from_str(&said).expect("JSON");

@@ -169,6 +169,8 @@ pub enum Unseen {
     NotServed,
     /// No answer, or one that is none.
     NoAnswer(String),
+    /// Nobody looked.
+    NotLooked,
 }
 
 impl std::fmt::Display for Unseen {
@@ -178,6 +180,7 @@ impl std::fmt::Display for Unseen {
             Self::Unauthorized(words) => write!(f, "the server does not accept our credentials: {words}"),
             Self::NotServed => f.write_str("the server does not serve such objects"),
             Self::NoAnswer(why) => write!(f, "no answer: {why}"),
+            Self::NotLooked => f.write_str("nobody looked"),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Sight {
         match self.lists.get(&kind) {
             Some(Ok(_)) => None,
             Some(Err(why)) => Some(why),
-            None => Some(&Unseen::NotServed),
+            None => Some(&Unseen::NotLooked),
         }
     }
 

@@ -180,7 +180,9 @@ fn dark(door: &Door, why: &Unseen) -> CliError {
             CliError::inconclusive(format!("the cluster at {server} does not accept the credentials"))
                 .hint("log in again, or choose another --context")
         }
-        Unseen::NotServed => CliError::inconclusive(format!("what answers at {server} is no Kubernetes API")),
+        Unseen::NotServed | Unseen::NotLooked => {
+            CliError::inconclusive(format!("what answers at {server} is no Kubernetes API"))
+        }
         Unseen::NoAnswer(words) => {
             CliError::inconclusive(format!("the cluster at {server} cannot be reached: {words}"))
                 .hint("check the address in the kubeconfig, and the network")

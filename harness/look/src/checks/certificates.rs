@@ -51,6 +51,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
+/// Whether a code is of this group.
+pub(super) fn asks(code: &str) -> bool {
+    CHECKS.iter().any(|c| c.code == code)
+}
+
 fn served(case: &Case<'_>) -> Verdict {
     let absent =
         [Kind::Certificate, Kind::Issuer].into_iter().filter(|k| case.sight.unseen(*k) == Some(&Unseen::NotServed));

@@ -93,8 +93,12 @@ impl Check {
         for kind in self.needs {
             match case.sight.unseen(*kind) {
                 None => {}
-                // What serves certificates is itself a check.
-                Some(Unseen::NotServed) if self.code == certificates::SERVED => {}
+                // What serves certificates is itself a check; without it the others of that group have no question.
+                Some(Unseen::NotServed) if certificates::asks(self.code) && self.code != certificates::SERVED => {
+                    return Verdict::NotHere(format!("the API serves no {}", kind.plural()));
+                }
+                // There are none, and whoever needs one misses it.
+                Some(Unseen::NotServed) => {}
                 Some(why) => return Verdict::Unknown(format!("{} cannot be listed: {why}", kind.plural())),
             }
         }
@@ -169,9 +173,7 @@ mod tests {
         let record = Record::of(&sight);
         let case = Case { sight: &sight, record: &record, now: Timestamp::UNIX_EPOCH };
         for check in of_nodes().iter().chain(of_installation()) {
-            if check.code != certificates::SERVED {
-                assert!(matches!(check.judge(&case), Verdict::Unknown(_)), "{}", check.code);
-            }
+            assert!(matches!(check.judge(&case), Verdict::Unknown(_)), "{}", check.code);
         }
     }
 }
