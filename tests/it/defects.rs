@@ -68,15 +68,6 @@ impl Objects {
             o["data"]["config.yaml"] = serde_norway::to_string(&config).expect("YAML").into();
         });
     }
-
-    /// The record of a second installation.
-    pub(crate) fn copy_record_to(&mut self, namespace: &str) {
-        let record = self.0.iter().find(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == "gitpod").cloned();
-        let mut record = record.expect("the record");
-        record["metadata"]["namespace"] = namespace.into();
-        self.0.insert(0, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
-        self.add(record);
-    }
 }
 
 fn at<'a>(object: &'a mut Value, pointer: &str) -> &'a mut Value {
@@ -87,11 +78,6 @@ fn at<'a>(object: &'a mut Value, pointer: &str) -> &'a mut Value {
         Ok(index) if parent.is_array() => &mut parent[index],
         _name => &mut parent[key],
     }
-}
-
-fn waiting(pod: &mut Value, reason: &str, message: &str) {
-    let state = json!({"waiting": {"reason": reason, "message": message}});
-    pod["status"]["containerStatuses"][0]["state"] = state;
 }
 
 /// One thing wrong.
@@ -219,15 +205,6 @@ pub(crate) const DEFECTS: &[Defect] = &[
         o.add(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrations-2", "namespace": "gitpod"},
             "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": "m:1"}]}}},
             "status": {"failed": 7, "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}));
-    }),
-    defect("an image is gone from its registry", &["306"], |o| {
-        o.pod("dashboard", |p| waiting(p, "ImagePullBackOff", "manifest unknown: eu.gcr.io/x/dashboard:1 not found"));
-    }),
-    defect("a component keeps ending", &["306"], |o| {
-        o.pod("server", |p| {
-            waiting(p, "CrashLoopBackOff", "back-off 5m0s restarting failed container");
-            p["status"]["containerStatuses"][0]["restartCount"] = json!(9);
-        });
     }),
     defect("a component has found no node", &["307"], |o| {
         o.pod("blobserve", |p| {
