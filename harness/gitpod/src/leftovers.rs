@@ -70,7 +70,7 @@ async fn list(cx: &Cx, cluster: &Cluster, namespace: &str) -> Result<Vec<Left>, 
         api.list(&kind, Some(namespace), &every)
     });
     let (pods, _) = listed.await?;
-    Ok(pods.iter().filter_map(|pod| left(pod)).collect())
+    Ok(pods.iter().filter_map(left).collect())
 }
 
 /// What a pod is of ours; nothing when it is somebody else's.

@@ -19,6 +19,9 @@ pub struct Proof {
     pub evidence: Evidence,
 }
 
+/// An axis that differs, and its values here and there.
+pub type Difference = (AxisName, String, String);
+
 /// What earlier runs have shown of a combination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tested {
@@ -36,7 +39,7 @@ pub enum Tested {
         /// The last run in which that one passed.
         last: Proof,
         /// What differs.
-        differing: Vec<(AxisName, String, String)>,
+        differing: Vec<Difference>,
     },
     /// Nothing was ever tested, or nothing ever passed.
     Untested,
@@ -50,7 +53,7 @@ pub fn of(found: &Found, history: &[RunSummary]) -> Tested {
     let mut runs: Vec<&RunSummary> = history.iter().collect();
     runs.sort_by_key(|r| r.started);
     let (mut passed, mut failed): (Option<Proof>, Option<Proof>) = (None, None);
-    let mut nearest: Option<(usize, Proof, Vec<(AxisName, String, String)>)> = None;
+    let mut nearest: Option<(usize, Proof, Vec<Difference>)> = None;
     for run in runs {
         for cell in &run.cells {
             let differing = differing(&here, &cell.axes, &told);
@@ -74,7 +77,7 @@ pub fn of(found: &Found, history: &[RunSummary]) -> Tested {
     }
 }
 
-fn differing(here: &Cell, there: &Cell, told: &[AxisName]) -> Vec<(AxisName, String, String)> {
+fn differing(here: &Cell, there: &Cell, told: &[AxisName]) -> Vec<Difference> {
     told.iter().map(|a| (*a, here.get(*a), there.get(*a))).filter(|(_, here, there)| here != there).collect()
 }
 
