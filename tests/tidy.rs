@@ -76,6 +76,7 @@ const IMPORTS: &[(&str, &[&str], &[&str])] = &[
         &["gsh-model", "gsh-engine", "gsh-gitpod", "gsh-look", "gsh-ssh"],
         &["hcloud", "russh", "tonic", "clap", "junit-report", "reqwest"],
     ),
+    ("gsh-verdict", &["gsh-model"], &["tokio", "kube", "rand", "hcloud", "russh", "tonic", "clap", "reqwest"]),
     ("gsh-reports", &["gsh-model"], &["tokio", "kube", "hcloud", "russh", "tonic", "clap", "reqwest"]),
     (
         "gsh-cli",
@@ -87,6 +88,7 @@ const IMPORTS: &[(&str, &[&str], &[&str])] = &[
             "gsh-look",
             "gsh-scenarios",
             "gsh-reports",
+            "gsh-verdict",
             "gsh-ssh",
             "gsh-fixtures",
         ],

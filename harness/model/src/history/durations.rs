@@ -20,6 +20,26 @@ pub(crate) struct Expectations {
     server_hours: u64,
 }
 
+/// What cells would take and cost tonight, by what a history has recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Forecast(Expectations);
+
+impl Forecast {
+    /// By this history.
+    #[must_use]
+    pub fn of(history: &History) -> Self {
+        Self(Expectations::of(history))
+    }
+
+    /// Seconds from order to removal with so many scenarios (a guess where nothing was recorded), and what that costs, where
+    /// prices are given or costs were recorded.
+    #[must_use]
+    pub fn cell(&self, cell: &Cell, scenarios: usize, prices: Option<&PriceList>) -> (u64, Option<Amount>) {
+        let expected = self.0.duration(cell, scenarios);
+        (expected.seconds, self.0.cost(cell, false, expected.seconds, prices))
+    }
+}
+
 /// A duration and whether it is only a guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {

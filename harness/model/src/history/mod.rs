@@ -15,6 +15,7 @@ mod summary;
 pub(crate) use coverage::Memory;
 pub use coverage::{Covered, Seen, coverage, verdict};
 pub(crate) use durations::Expectations;
+pub use durations::Forecast;
 pub use flakes::{Class, Record, WINDOW_DAYS, WINDOW_RUNS, records};
 pub use summary::{AttemptSummary, BadSummary, CellSummary, RunSummary, SCHEMA, SubjectSummary};
 
