@@ -159,8 +159,8 @@ pub(crate) fn succeeded(done: &Done, code: &'static str, what: &str) -> Result<(
     }
     let said = if done.stderr.trim().is_empty() { done.stdout.trim() } else { done.stderr.trim() };
     let observed = format!("exit code {}: {said}", done.code);
-    // Docker Hub's limit is per address and says nothing about the product.
-    if said.contains("toomanyrequests") {
+    // Docker Hub's limit is per address and says nothing about the product; nor does a registry that fails, or a full disk.
+    if gsh_gitpod::blame::is_outside(said) {
         return Err(Failure::environment(code, what, observed));
     }
     Err(Failure::product(code, what, observed))

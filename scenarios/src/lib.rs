@@ -1,5 +1,6 @@
 //! The catalogue of scenarios, one file each.
 
+pub mod blame;
 mod docker_in_workspace;
 mod guest;
 mod install_conformance;

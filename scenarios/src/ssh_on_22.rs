@@ -145,7 +145,7 @@ fn configured_key(bench: &Bench) -> Result<HostKey, Failure> {
 
 /// Trouble on the way to a server that should be there. Silence of the network is the environment's; everything else is
 /// what the gateway does.
-fn trouble(error: &SshError, code: &'static str, expected: &str) -> Failure {
+pub(crate) fn trouble(error: &SshError, code: &'static str, expected: &str) -> Failure {
     let blame = match error {
         SshError::Unreachable { .. } | SshError::TimedOut { during: "connecting", .. } => Failure::environment,
         SshError::BadKey { .. } => Failure::harness,

@@ -123,7 +123,13 @@ async fn exec(
 }
 
 /// Finds the marker; what follows it is lift's own.
-fn judge(stdout: &str, stderr: &str, marker: &str, check: &'static str, what: &str) -> Result<Done, Failure> {
+pub(crate) fn judge(
+    stdout: &str,
+    stderr: &str,
+    marker: &str,
+    check: &'static str,
+    what: &str,
+) -> Result<Done, Failure> {
     let needle = format!("\n{marker} rc=");
     let found = stdout.rfind(&needle).and_then(|at| {
         let code = stdout[at + needle.len()..].lines().next()?.trim().parse::<i32>().ok()?;

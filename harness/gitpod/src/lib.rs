@@ -4,6 +4,7 @@
 //! Nothing here knows who lent the cluster, and nothing here knows whether the world outside is emulated.
 
 mod api;
+pub mod blame;
 pub mod exec;
 mod follow;
 #[cfg(test)]

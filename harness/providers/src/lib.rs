@@ -5,6 +5,7 @@
 //! must do to become a node, watches it doing so, and gives every way to fail a code of its own.
 
 pub mod attached;
+pub mod blame;
 pub mod hetzner;
 pub mod k3s;
 

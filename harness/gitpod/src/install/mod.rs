@@ -6,7 +6,7 @@
 
 mod apply;
 mod config;
-mod errand;
+pub(crate) mod errand;
 mod evidence;
 pub mod found;
 mod front;
@@ -14,12 +14,12 @@ mod hostkey;
 pub mod judge;
 mod manifest;
 mod prepare;
-mod ready;
+pub(crate) mod ready;
 mod secrets;
 mod site;
 pub mod trouble;
 mod variant;
-mod verdict;
+pub(crate) mod verdict;
 
 #[cfg(test)]
 mod config_tests;

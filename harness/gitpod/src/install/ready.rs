@@ -20,6 +20,9 @@ const READY_LABELS: [&str; 2] = ["gitpod.io/ws-daemon_ready_ns_gitpod", "gitpod.
 /// Labels of a node meant for workspaces; either of them.
 const WORKSPACE_LABELS: [&str; 2] = ["gitpod.io/workload_workspace_regular", "gitpod.io/workload_workspace_headless"];
 
+/// Whose fault it is when an object of the installation says that it will not become ready.
+pub(crate) const BROKEN: Blame = Blame::Product;
+
 /// What is awaited: kind and name of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Awaited {
@@ -93,7 +96,7 @@ pub(crate) fn all(view: &View, awaited: &Awaited, crashes: u64, check: &'static 
             Some(State::Ready) => {}
             Some(State::NotYet(seen)) => missing.push(format!("{kind} `{name}`: {seen}")),
             Some(State::Broken(why)) => {
-                return Err(Failure::new(Blame::Product, check, format!("{kind} `{name}` gets ready"), why));
+                return Err(Failure::new(BROKEN, check, format!("{kind} `{name}` gets ready"), why));
             }
             None => missing.push(format!("{kind} `{name}`: not there")),
         }
@@ -136,16 +139,25 @@ fn summary(missing: &[String]) -> String {
     }
 }
 
+/// Whether the scheduler speaks of nodes that are too small, or not well.
+fn lacks_nodes(message: &str) -> bool {
+    let unwell =
+        ["disk-pressure", "memory-pressure", "pid-pressure", "not-ready", "unreachable", "network-unavailable"];
+    message.contains("Insufficient") || unwell.iter().any(|u| message.contains(&format!("node.kubernetes.io/{u}")))
+}
+
 /// The failure of an installation that did not get ready in time. Capacity that a node lacks was ordered by us or by
-/// whoever lends the cluster; all else that does not come to be is the product's.
+/// whoever lends the cluster, and images come from registries that neither side runs; all else that does not come to be is
+/// the product's.
 pub(crate) fn late(view: &View, failure: Failure) -> Failure {
     let short = |pod: &Value| {
         judge::find_condition(pod, "PodScheduled")
             .and_then(|c| c["message"].as_str())
-            .filter(|m| m.contains("Insufficient"))
+            .filter(|m| lacks_nodes(m))
             .map(|m| format!("pod `{}`: {m}", name_of(pod)))
     };
-    match view.all("Pod").find_map(short) {
+    let pulling = |pod: &Value| trouble::still_pulling(pod).map(|text| format!("pod `{}`: {text}", name_of(pod)));
+    match view.all("Pod").find_map(|pod| short(pod).or_else(|| pulling(pod))) {
         Some(text) if !failure.stopped => Failure { blame: Blame::Environment, ..failure }.cause(text),
         _other => failure,
     }

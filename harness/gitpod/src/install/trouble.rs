@@ -81,6 +81,26 @@ pub fn is_rate_limit(text: &str) -> bool {
     ["toomanyrequests", "too many requests", "rate limit"].iter().any(|n| text.contains(n))
 }
 
+/// Whether a text speaks of what neither side runs: a registry that limits or fails, a node without room.
+pub(crate) fn is_outside(text: &str) -> bool {
+    let registry_fails = text.contains("received unexpected HTTP status: 5");
+    let no_room = ["OutOfcpu", "OutOfmemory", "OutOfpods", "OutOfephemeral-storage", "no space left on device"];
+    is_rate_limit(text)
+        || registry_fails
+        || text.starts_with("Evicted:")
+        || no_room.iter().any(|words| text.contains(words))
+}
+
+/// What a pod's image pull says that is still being tried.
+pub(crate) fn still_pulling(pod: &Value) -> Option<&str> {
+    let lists = ["initContainerStatuses", "containerStatuses"];
+    let mut containers = lists.iter().flat_map(|list| pod["status"][*list].as_array().into_iter().flatten());
+    containers.find_map(|container| {
+        let waiting = &container["state"]["waiting"];
+        (waiting["reason"] == "ErrImagePull").then(|| str_of(&waiting["message"]))
+    })
+}
+
 /// What is wrong with a pod, if waiting will not help; `crashes` restarts of one container are too many.
 pub fn of_pod(pod: &Value, crashes: u64) -> Option<Trouble> {
     let name = crate::follow::name_of(pod);
@@ -93,7 +113,9 @@ pub fn of_pod(pod: &Value, crashes: u64) -> Option<Trouble> {
     };
     if status["phase"] == "Failed" && status["reason"].is_string() {
         let text = format!("{}: {}", str_of(&status["reason"]), str_of(&status["message"]));
-        return trouble(None, Kind::Evicted, text);
+        // The pod's own deadline is no word of the node's.
+        let kind = if status["reason"] == "DeadlineExceeded" { Kind::Crash } else { Kind::Evicted };
+        return trouble(None, kind, text);
     }
     if let Some(scheduled) = super::judge::find_condition(pod, "PodScheduled") {
         let message = str_of(&scheduled["message"]);
@@ -107,7 +129,9 @@ pub fn of_pod(pod: &Value, crashes: u64) -> Option<Trouble> {
             let waiting = &container["state"]["waiting"];
             let message = str_of(&waiting["message"]);
             match waiting["reason"].as_str() {
-                Some("ErrImagePull" | "InvalidImageName" | "ImageInspectError") if is_final(message) => {
+                // No registry was asked: whoever wrote the reference wrote none.
+                Some("InvalidImageName") => return trouble(this, Kind::Settings, named(container, message)),
+                Some("ErrImagePull" | "ImageInspectError") if is_final(message) => {
                     return trouble(this, Kind::Pull, named(container, message));
                 }
                 Some("ImagePullBackOff") => return trouble(this, Kind::Pull, named(container, message)),

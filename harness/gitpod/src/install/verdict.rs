@@ -4,6 +4,7 @@
 //! So every JSON value in the text is tried, and the first one of the right shape is the answer.
 
 use gsh_engine::failure::Failure;
+use gsh_model::outcome::Blame;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -82,6 +83,23 @@ pub(crate) fn last_line(output: &Output) -> String {
     format!("exit code {}: {}", output.code, line.unwrap_or_else(|| "no output".to_owned()))
 }
 
+/// An errand that ended without an answer: the product's, unless it could not reach the cluster it was to look at.
+fn no_answer(output: &Output, check: &'static str, expected: &str) -> Failure {
+    const WORDS: [&str; 8] = [
+        "connection refused",
+        "i/o timeout",
+        "no route to host",
+        "network is unreachable",
+        "TLS handshake timeout",
+        "connection reset by peer",
+        "the server is currently unable to handle the request",
+        "etcdserver: request timed out",
+    ];
+    let line = last_line(output);
+    let blame = if WORDS.iter().any(|w| line.contains(w)) { Blame::Environment } else { Blame::Product };
+    Failure::new(blame, check, expected, line)
+}
+
 /// The version, from `version`.
 pub(crate) fn version(output: &Output, check: &'static str) -> Result<String, Failure> {
     #[derive(Deserialize)]
@@ -114,7 +132,7 @@ pub(crate) fn config(output: &Output, check: &'static str) -> Result<Vec<String>
 pub(crate) fn cluster(output: &Output, check: &'static str) -> Result<Vec<String>, Failure> {
     let expected = "the installer accepts the cluster";
     let Some(verdict) = answer::<ClusterVerdict>(output) else {
-        return Err(Failure::product(check, expected, last_line(output)));
+        return Err(no_answer(output, check, expected));
     };
     let words = |item: &Item| {
         let messages: Vec<&str> = item.errors.iter().map(|e| e.message.as_str()).collect();

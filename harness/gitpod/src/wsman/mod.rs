@@ -3,12 +3,12 @@
 //! Workspaces are started here directly, without user, login or database, as Gitpod's own load generator does.
 
 mod client;
-mod error;
+pub(crate) mod error;
 mod ids;
 mod launch;
 mod tunnel;
-mod watcher;
-mod workspace;
+pub(crate) mod watcher;
+pub(crate) mod workspace;
 
 #[cfg(test)]
 mod server_tests;

@@ -84,11 +84,11 @@ impl<'a> Watcher<'a> {
 }
 
 /// Whether a status ends the wait for a phase.
-fn judge(status: &WorkspaceStatus, wanted: WorkspacePhase, check: &'static str, what: &str) -> End {
+pub(crate) fn judge(status: &WorkspaceStatus, wanted: WorkspacePhase, check: &'static str, what: &str) -> End {
     let failed = status.conditions.as_ref().map_or("", |c| c.failed.as_str());
     if !failed.is_empty() {
-        // A rate limit is nobody's fault here; whatever else ws-manager calls a failure is the product's.
-        let blame = if trouble::is_rate_limit(failed) { Blame::Environment } else { Blame::Product };
+        // Registries and nodes without room are nobody's fault here; whatever else ws-manager calls a failure is the product's.
+        let blame = if trouble::is_outside(failed) { Blame::Environment } else { Blame::Product };
         return Some(Err(Failure::new(blame, check, what, failed)));
     }
     let phase = status.phase();

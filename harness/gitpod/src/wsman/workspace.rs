@@ -132,9 +132,6 @@ impl Workspace {
                 }
                 Err(e) => e,
             };
-            if trouble::is_rate_limit(&error.message) {
-                return Err(Failure::environment(check, expected, error.to_string()));
-            }
             if error.kind == ErrorKind::AlreadyExists && lost.is_some() {
                 let status = self.status(check).await?;
                 let token = status.as_ref().and_then(|s| s.auth.as_ref()).map(|a| a.owner_token.clone());
@@ -144,13 +141,13 @@ impl Workspace {
                 };
                 return Ok(Started { url, owner_token: cx.secret("owner token", token) });
             }
-            if !error.is_transient() {
-                return Err(error.failure(check, expected));
+            if !error.is_transient() || trouble::is_outside(&error.message) {
+                return Err(refused(&error, check, expected));
             }
             lost = Some(error);
         }
         let failure = Failure::environment(check, expected, "ws-manager could not be asked");
-        Err(lost.map_or(failure, |e| e.failure(check, expected)))
+        Err(lost.map_or(failure, |e| refused(&e, check, expected)))
     }
 
     /// Starts it and waits until it runs. A condition that says it failed ends the wait at once, also while the start is
@@ -292,6 +289,14 @@ fn is_ending(status: Option<&WorkspaceStatus>) -> bool {
         asked == Some(WorkspaceConditionBool::True)
             || matches!(status.phase(), WorkspacePhase::Stopping | WorkspacePhase::Stopped)
     })
+}
+
+/// A start that was refused. What ws-manager only passes on from a registry or a node without room is not the product's.
+pub(crate) fn refused(error: &WsmanError, check: &'static str, expected: &str) -> Failure {
+    if trouble::is_outside(&error.message) {
+        return Failure::environment(check, expected, error.to_string());
+    }
+    error.failure(check, expected)
 }
 
 type Question<'a> = BoxFuture<'a, Result<DescribeWorkspaceResponse, WsmanError>>;

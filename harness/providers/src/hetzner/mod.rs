@@ -9,7 +9,7 @@ mod catalogue;
 mod choice;
 mod config;
 mod create;
-mod error;
+pub(crate) mod error;
 mod governor;
 mod labels;
 mod machines;

@@ -16,7 +16,7 @@ use gsh_model::outcome::Blame;
 use gsh_ssh::{Auth, HostKey, Session, SshError};
 use tokio::time::Instant;
 
-use super::classify::classify;
+use super::classify::{JoinTrouble, classify};
 use super::node::{DOWNLOADING, INSTALLING};
 use super::report::{CloudInit, Seen, look, output_tail};
 
@@ -41,14 +41,19 @@ pub struct Machine<'a> {
 impl Machine<'_> {
     /// Whose fault it is when the machine does not do what its template says.
     fn blame(&self, ours: Blame) -> Blame {
-        match self.template {
-            Template::Gsh => ours,
-            Template::Community => Blame::Product,
-        }
+        blame_of(self.template, ours)
     }
 
     fn failure(&self, ours: Blame, code: &'static str, expected: &str, observed: impl Into<String>) -> Failure {
         Failure::new(self.blame(ours), code, format!("{expected} on `{}`", self.name), observed)
+    }
+}
+
+/// Whose fault it is when a machine does not do what its template says.
+pub(crate) fn blame_of(template: Template, ours: Blame) -> Blame {
+    match template {
+        Template::Gsh => ours,
+        Template::Community => Blame::Product,
     }
 }
 
@@ -209,12 +214,7 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
             let step = if seen.step.is_empty() { String::new() } else { format!(", last step: {}", seen.step) };
             let observed = format!("cloud-init failed: {errors}{step}");
             let failure = machine.failure(Blame::Harness, "GSH-NODE-005", "cloud-init without errors", observed);
-            let mut failure = with_output(session, failure).await;
-            // A full disk is no mistake of our template; the last output is where it shows.
-            if failure.blame == Blame::Harness && failure.finding.causes.iter().any(|c| c.contains(DISK_FULL)) {
-                failure.blame = Blame::Environment;
-            }
-            return Err(outside(failure));
+            return Err(outside(with_output(session, failure).await));
         }
         CloudInit::Disabled => {
             let observed = "cloud-init is disabled";
@@ -242,27 +242,9 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
         "active" => Ok(Progress::Ready(())),
         "activating" if trouble.may_pass() => Ok(Progress::NotYet(format!("k3s is joining: {line}"))),
         state @ ("activating" | "failed") => {
-            use super::classify::JoinTrouble as T;
-            let ours = match trouble {
-                // Only we can have caused these: we chose secrets, names and settings.
-                T::BadToken | T::CaMismatch | T::DuplicateNode | T::BadUrl | T::ConfigMismatch => Blame::Harness,
-                T::ServerNotUp
-                | T::ServerUnreachable
-                | T::NoInterface
-                | T::EtcdLearner
-                | T::EtcdDuplicate
-                | T::PortInUse
-                | T::Cgroup
-                | T::Download
-                | T::Disk
-                | T::Clock
-                | T::Unknown => Blame::Environment,
-            };
             let observed = format!("its unit is {state}: {}", trouble.says());
-            let mut failure = machine.failure(ours, trouble.code(), "k3s to become active", observed);
-            if trouble.is_outside() {
-                failure.blame = Blame::Environment;
-            }
+            let mut failure = machine.failure(Blame::Environment, trouble.code(), "k3s to become active", observed);
+            failure.blame = unit_blame(machine.template, trouble);
             Err(failure.cause(format!("journal: {line}")))
         }
         other => {
@@ -272,8 +254,37 @@ async fn judge(machine: &Machine<'_>, session: &Session, seen: &Seen) -> Result<
     }
 }
 
+/// Whose fault it is that k3s does not become active.
+pub(crate) fn unit_blame(template: Template, trouble: JoinTrouble) -> Blame {
+    use JoinTrouble as T;
+    let ours = match trouble {
+        // Only we can have caused these: we chose secrets, names and settings.
+        T::BadToken | T::CaMismatch | T::DuplicateNode | T::BadUrl | T::ConfigMismatch => Blame::Harness,
+        T::ServerNotUp
+        | T::ServerUnreachable
+        | T::NoInterface
+        | T::EtcdLearner
+        | T::EtcdDuplicate
+        | T::PortInUse
+        | T::Cgroup
+        | T::Download
+        | T::Disk
+        | T::Clock
+        | T::Unknown => Blame::Environment,
+    };
+    match template {
+        _ if trouble.is_outside() => Blame::Environment,
+        Template::Gsh => ours,
+        Template::Community => Blame::Product,
+    }
+}
+
 /// Mirrors and name servers that do not answer are the environment's, whoever wrote the template.
-fn outside(mut failure: Failure) -> Failure {
+pub(crate) fn outside(mut failure: Failure) -> Failure {
+    // A full disk is no mistake of our template; the last output is where it shows.
+    if failure.blame == Blame::Harness && failure.finding.causes.iter().any(|c| c.contains(DISK_FULL)) {
+        failure.blame = Blame::Environment;
+    }
     const WORDS: [&str; 5] = [
         "Temporary failure resolving",
         "Could not resolve",
