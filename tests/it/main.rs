@@ -1,8 +1,10 @@
 //! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
 
 mod defects;
+mod blame;
 mod emulate;
 mod exhaustive;
+mod gate;
 mod input;
 mod intrusive;
 mod journey;

@@ -62,6 +62,9 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         name: SchemaName,
     },
+    /// Judge recorded runs: may this be shipped? Exit 0 yes, 1 no, 3 not enough evidence.
+    #[command(after_help = "Example: gsh gate gsh-runs/r20261123-164638-7f3a21 --policy ci/gate.toml --output verdict")]
+    Gate(Box<Gate>),
     /// Remove what runs left in the account, found by label; lists before it deletes.
     #[command(after_help = "Example: gsh sweep --expired --dry-run")]
     Sweep(Sweep),
@@ -191,6 +194,9 @@ pub(crate) struct Run {
     /// Folder with the distribution's own cloud-init and config files, for template = community.
     #[arg(long, value_name = "DIR")]
     pub(crate) community: Option<PathBuf>,
+    /// Folder of started runs: an entry is added before anything is created, so that the gate sees a run that is left out.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) index: Option<PathBuf>,
     /// Commit of the distribution under test, as `git rev-parse HEAD` prints it; recorded, and bound by the gate.
     #[arg(long, value_name = "ID", value_parser = gsh_model::input::Digest::commit)]
     pub(crate) subject_commit: Option<gsh_model::input::Digest>,
@@ -271,6 +277,12 @@ fn speed(text: &str) -> Result<f64, String> {
 pub(crate) enum SchemaName {
     /// `results.json`.
     Results,
+    /// What counts as proof: `ci/gate.toml`.
+    Policy,
+    /// Known trouble that may pass for a while.
+    Waivers,
+    /// The verdict: `gate.json`.
+    Gate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -279,6 +291,64 @@ pub(crate) enum RunFormat {
     Text,
     /// Every event as it is recorded, one JSON document a line.
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GateFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gate {
+    /// Run directories: one run, or all shards of one plan.
+    #[arg(value_name = "RUN", required_unless_present_any = ["verify", "new_key"])]
+    pub(crate) runs: Vec<PathBuf>,
+    /// What counts as proof.
+    #[arg(long, value_name = "FILE", default_value = "ci/gate.toml")]
+    pub(crate) policy: PathBuf,
+    /// Known trouble that may pass for a while.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) waivers: Option<PathBuf>,
+    /// The supported matrix, to measure coverage against.
+    #[arg(long, value_name = "FILE", default_value = "ci/matrix.toml")]
+    pub(crate) matrix: PathBuf,
+    /// Folder of run summaries.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) history: Option<PathBuf>,
+    /// Price list (JSON), to say what missing cells would cost; without it by what earlier runs have cost.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+    /// Folder of started runs, as `gsh run --index` fills it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) index: Option<PathBuf>,
+    /// The commit that is to be shipped; the record must be about it.
+    #[arg(long, value_name = "ID", value_parser = gsh_model::input::Digest::commit)]
+    pub(crate) subject_commit: Option<gsh_model::input::Digest>,
+    /// The distribution's folder of machine templates; the record must be about it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) community: Option<PathBuf>,
+    /// Where to write gate.json, the support table, the badge and, with --attest, the signed statements.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Sign what is stated, with this private key (PEM, Ed25519).
+    #[arg(long, value_name = "KEY", requires = "output")]
+    pub(crate) attest: Option<PathBuf>,
+    /// Judge as if it were this time, such as 2026-11-24T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) now: Option<jiff::Timestamp>,
+    /// For people, or for programs.
+    #[arg(long, value_enum, default_value_t = GateFormat::Text)]
+    pub(crate) format: GateFormat,
+    /// Verify a signed statement and print it.
+    #[arg(long, value_name = "FILE", conflicts_with = "runs", requires = "key")]
+    pub(crate) verify: Option<PathBuf>,
+    /// Public key for --verify (PEM, Ed25519).
+    #[arg(long, value_name = "PUB", requires = "verify")]
+    pub(crate) key: Option<PathBuf>,
+    /// Make a pair of keys: FILE and FILE.pub.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "verify"])]
+    pub(crate) new_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ pub(crate) fn main() -> Exit {
         Command::Plan(plan) => crate::plan::plan(plan),
         Command::Explain(explain) => crate::explain::explain(explain),
         Command::History(history) => crate::history::history(&history.command),
+        Command::Gate(gate) => crate::gate::gate(gate),
         Command::Report(report) => crate::report::report(report),
         Command::Replay(replay) => crate::replay::replay(replay, &args),
         Command::Schema { name } => crate::schema::schema(*name),

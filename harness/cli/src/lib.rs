@@ -8,6 +8,7 @@ mod env;
 mod error;
 mod evidence;
 mod explain;
+mod gate;
 mod gsh;
 mod history;
 mod inputs;

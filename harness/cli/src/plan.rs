@@ -177,7 +177,8 @@ fn refused(matrix: &Path, error: &PlanError) -> CliError {
     CliError::usage(format!("cannot plan from `{}`", matrix.display())).because(error).hint(hint)
 }
 
-fn prices(file: &Path) -> Result<PriceList, CliError> {
+/// Reads a price list.
+pub(crate) fn prices(file: &Path) -> Result<PriceList, CliError> {
     let bad = || CliError::usage(format!("`{}` is no price list", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| bad().because(&e))?;
     serde_json::from_str(&text).map_err(|e| bad().because(&e))

@@ -56,6 +56,9 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let ledger = Ledger::create(&directory)
         .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
 
+    if let Some(folder) = &args.index {
+        crate::gate::enter(folder, &id, account.evidence(), &inputs)?;
+    }
     let job = Job {
         installer: account.installer(&clusters),
         inputs,

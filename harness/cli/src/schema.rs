@@ -11,6 +11,9 @@ use crate::error::CliError;
 pub(crate) fn schema(name: SchemaName) -> Result<Exit, CliError> {
     let text = match name {
         SchemaName::Results => gsh_reports::json::JSON_SCHEMA,
+        SchemaName::Policy => gsh_verdict::schema::POLICY,
+        SchemaName::Waivers => gsh_verdict::schema::WAIVERS,
+        SchemaName::Gate => gsh_verdict::schema::GATE,
     };
     std::io::stdout()
         .write_all(text.as_bytes())
