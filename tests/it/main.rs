@@ -10,6 +10,7 @@ mod intrusive;
 mod journey;
 mod outside;
 mod pipeline;
+mod planning;
 mod program;
 mod reading;
 mod secrets;

@@ -41,7 +41,7 @@ pub(crate) fn plan(args: &args_plan::Plan) -> Result<Exit, CliError> {
         PlanFormat::Github => github_matrix(&plan)?,
     };
     if args.check {
-        let proof = prove(&args.selected, &matrix, &plan)?;
+        let proof = prove(args, &matrix, &plan)?;
         match args.format {
             PlanFormat::Text => text.push_str(&proof),
             PlanFormat::Json | PlanFormat::Github => crate::terminal::say(proof.trim_end()),
@@ -235,7 +235,8 @@ fn github_matrix(plan: &Plan) -> Result<String, CliError> {
 }
 
 /// Proves the plan by the independent check.
-fn prove(selected: &Selected, matrix: &Matrix, plan: &Plan) -> Result<String, CliError> {
+fn prove(args: &args_plan::Plan, matrix: &Matrix, plan: &Plan) -> Result<String, CliError> {
+    let selected = &args.selected;
     let catalogue = catalogue();
     let select = selected.select.as_deref().map(|text| Select::parse(text, matrix, &catalogue)).transpose();
     let select = select.map_err(|e| CliError::usage("cannot check the plan").because(&e))?;
@@ -247,7 +248,7 @@ fn prove(selected: &Selected, matrix: &Matrix, plan: &Plan) -> Result<String, Cl
         let invalid: Vec<String> = proof.invalid.iter().map(|(cell, by)| format!("{cell} ({by})")).collect();
         return Err(CliError::bug(format!("the plan has cells that must not run: {}", invalid.join(", "))));
     }
-    let limited = selected.night.within.is_some();
+    let limited = selected.night.within.is_some() || args.budget.is_some();
     if !proof.missing.is_empty() && !limited && selected.cover != gsh_model::cover::Cover::OneOff {
         let missing: Vec<String> = proof.missing.iter().take(5).map(ToString::to_string).collect();
         return Err(CliError::bug(format!("the plan misses combinations: {}", missing.join("; "))));

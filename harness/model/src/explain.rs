@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::axis::{AxisName, Cell, CellId};
 use crate::check::CheckName;
-use crate::cover::space::{AXES, Row, Space, sift};
+use crate::cover::space::{Row, Space, sift};
 use crate::cover::tuples::Tuples;
 use crate::matrix::Matrix;
 use crate::outcome::{Outcome, Subject};
@@ -32,6 +32,8 @@ const FAINT: f64 = 0.002;
 const TOLD: usize = 5;
 /// Deciding cells that are named.
 const DECIDING: usize = 4;
+/// An explanation this likely needs no further cells.
+const SETTLED: f64 = 0.95;
 /// A cell that tells less than this many bits is not worth its price.
 const LEAST_BITS: f64 = 0.05;
 
@@ -147,7 +149,7 @@ pub fn explain(runs: &[RunState], matrix: &Matrix) -> Vec<Explanation> {
                 .take(TOLD)
                 .map(|(values, probability)| Suspicion {
                     tuple: tuple(&space, values),
-                    probability: *probability,
+                    probability: rounded(*probability),
                     failing: has(&evidence.failing, values),
                     passing: has(&evidence.passing, values),
                 })
@@ -161,7 +163,7 @@ pub fn explain(runs: &[RunState], matrix: &Matrix) -> Vec<Explanation> {
                 failing,
                 passing: evidence.passing.len(),
                 suspicions,
-                unrelated: weighed.iter().filter(|(values, _)| values.is_empty()).map(|(_, p)| p).sum(),
+                unrelated: rounded(weighed.iter().filter(|(values, _)| values.is_empty()).map(|(_, p)| p).sum()),
                 deciding: deciding(&space, &weighed, &known),
             }
         })
@@ -170,6 +172,11 @@ pub fn explain(runs: &[RunState], matrix: &Matrix) -> Vec<Explanation> {
         b.failing.len().cmp(&a.failing.len()).then_with(|| (&a.subject, &a.check).cmp(&(&b.subject, &b.check)))
     });
     all
+}
+
+/// To four places: more would be noise, and would differ between machines.
+fn rounded(probability: f64) -> f64 {
+    (probability * 10_000.0).round() / 10_000.0
 }
 
 fn contains(row: &Row, values: &Values) -> bool {
@@ -239,6 +246,9 @@ fn likelihood_of_chance(evidence: &Evidence) -> f64 {
 
 /// The cells, not seen yet, whose results tell the suspicions apart best for their price.
 fn deciding(space: &Space, weighed: &[(Values, f64)], known: &[Row]) -> Vec<Deciding> {
+    if weighed.first().is_none_or(|(_, probability)| *probability >= SETTLED) {
+        return Vec::new();
+    }
     let mut groups: Vec<Vec<usize>> = vec![(0..weighed.len()).collect()];
     let mut chosen: Vec<Deciding> = Vec::new();
     let mut taken: Vec<Row> = known.to_vec();
@@ -295,6 +305,3 @@ fn entropy(groups: &[Vec<usize>], weighed: &[(Values, f64)]) -> f64 {
     let weight = |group: &Vec<usize>| group.iter().map(|n| weighed[*n].1).sum::<f64>() / sum;
     groups.iter().map(weight).filter(|w| *w > 0.0).map(|w| -w * w.log2()).sum()
 }
-
-/// Rows are compared on every axis.
-const _: () = assert!(AXES == AxisName::CELL.len());

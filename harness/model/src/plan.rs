@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::axis::{AxisName, Cell, CellId, SshGateway};
 use crate::budget::{Amount, PriceList};
-use crate::cover::space::{Row, Sifted, Space, sift};
+use crate::cover::space::{Sifted, Space, sift};
 use crate::cover::tuples::Tuples;
 use crate::cover::{self, Chosen, Cover};
 use crate::history::{Expectations, History, Memory};
@@ -318,11 +318,14 @@ pub fn plan(
     let chosen = if !selection.only.is_empty() {
         only(&space, matrix, &selection.only)?
     } else if selection.limits.bind() {
-        let pinned = pinned(&space, matrix, &musts);
-        must_fit(&pinned, &space, selection.limits, &toll)?;
+        if selection.limits.budget.is_some() && toll(&matrix.base()).cost.is_none() {
+            return Err(PlanError::NoPrices);
+        }
+        let musts = must_run(&space, matrix, &musts);
+        must_fit(&musts, selection.limits, &toll)?;
         let nothing = Memory::of(&History::default(), &space, &tuples);
         let (memory, now) = memory.as_ref().map_or((&nothing, Timestamp::UNIX_EPOCH), |(m, now)| (m, *now));
-        tonight::choose(&space, &tuples, memory, &pinned, selection.limits, now, &|row| toll(&space.cell(row)))
+        tonight::choose(&space, &tuples, memory, &musts, selection.limits, now, &toll)
     } else {
         cover::choose(selection.cover, &space, &tuples, &matrix.base(), &musts)
     };
@@ -380,36 +383,27 @@ pub fn plan(
     })
 }
 
-/// What must run: the base, where it is valid, and the includes that the axes give.
-fn pinned(space: &Space, matrix: &Matrix, musts: &[(Cell, String)]) -> Vec<(Row, String)> {
-    let mut pinned: Vec<(Row, String)> = Vec::new();
-    let base = (matrix.base(), "the base cell".to_owned());
-    let includes = musts.iter().map(|(cell, because)| (cell.clone(), format!("include: {because}")));
-    for (cell, why) in std::iter::once(base).chain(includes) {
-        if let Some(row) = space.row(&cell)
-            && !pinned.iter().any(|(known, _)| *known == row)
-        {
-            pinned.push((row, why));
+/// What must run: the base, where it is valid, and the includes.
+fn must_run(space: &Space, matrix: &Matrix, includes: &[(Cell, String)]) -> Vec<(Cell, String)> {
+    let base = matrix.base();
+    let mut musts: Vec<(Cell, String)> = Vec::new();
+    if space.row(&base).is_some() {
+        musts.push((base, "the base cell".to_owned()));
+    }
+    for (cell, because) in includes {
+        if !musts.iter().any(|(known, _)| known == cell) {
+            musts.push((cell.clone(), format!("include: {because}")));
         }
     }
-    pinned
+    musts
 }
 
 /// Whether what must run fits under the limits.
-fn must_fit(
-    pinned: &[(Row, String)],
-    space: &Space,
-    limits: Limits,
-    toll: &impl Fn(&Cell) -> Toll,
-) -> Result<(), PlanError> {
-    let tolls: Vec<Toll> = pinned.iter().map(|(row, _)| toll(&space.cell(row))).collect();
-    let too_little = |what, takes, limit| PlanError::TooLittle { what, cells: pinned.len(), takes, limit };
+fn must_fit(musts: &[(Cell, String)], limits: Limits, toll: &impl Fn(&Cell) -> Toll) -> Result<(), PlanError> {
+    let tolls: Vec<Toll> = musts.iter().map(|(cell, _)| toll(cell)).collect();
+    let too_little = |what, takes, limit| PlanError::TooLittle { what, cells: musts.len(), takes, limit };
     if let Some(budget) = limits.budget {
-        let costs: Option<Vec<Amount>> = tolls.iter().map(|t| t.cost).collect();
-        let cost: Amount = costs.ok_or(PlanError::NoPrices)?.into_iter().sum();
-        if space.valid.first().is_some_and(|row| toll(&space.cell(row)).cost.is_none()) {
-            return Err(PlanError::NoPrices);
-        }
+        let cost: Amount = tolls.iter().filter_map(|t| t.cost).sum();
         if cost.gross > budget {
             return Err(too_little("the budget", cost.to_string(), format!("{budget:.2} EUR")));
         }

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 
 use jiff::Timestamp;
 
+use crate::axis::Cell;
 use crate::budget::{Amount, Euros};
 use crate::cover::space::{Row, Space};
 use crate::cover::tuples::Tuples;
@@ -97,19 +98,20 @@ impl Night<'_> {
     }
 }
 
-/// Chooses the night's cells. The pinned ones are in whatever they cost; whoever calls has looked whether they fit.
+/// Chooses the night's cells. What must run is in whatever it costs; whoever calls has looked whether it fits.
 pub(crate) fn choose(
     space: &Space,
     tuples: &Tuples,
     memory: &Memory,
-    pinned: &[(Row, String)],
+    musts: &[(Cell, String)],
     limits: Limits,
     now: Timestamp,
-    toll: &dyn Fn(&Row) -> Toll,
+    toll: &dyn Fn(&Cell) -> Toll,
 ) -> Vec<Chosen> {
     let mut needs: Vec<u64> =
         (0..).zip(&tuples.feasible).map(|(code, f)| if *f { need(memory, code, now) } else { 0 }).collect();
-    let mut night = Night { limits, toll, times: Vec::new(), spent: Amount::ZERO };
+    let row_toll = |row: &Row| toll(&space.cell(row));
+    let mut night = Night { limits, toll: &row_toll, times: Vec::new(), spent: Amount::ZERO };
     let mut chosen = Vec::new();
     let mut settle = |row: &Row, why: &str, needs: &mut Vec<u64>| {
         let reason = reasons(tuples, memory, needs, row, now);
@@ -117,16 +119,21 @@ pub(crate) fn choose(
         let why = if why.is_empty() { reason } else { format!("{why}; {reason}") };
         chosen.push(Chosen { cell: space.cell(row), why });
     };
-    for (row, why) in pinned {
-        let toll = toll(row);
+    let mut outside = Vec::new();
+    for (cell, why) in musts {
+        let toll = toll(cell);
         night.spent += toll.cost.unwrap_or_default();
         night.times.push(toll.seconds);
-        settle(row, why, &mut needs);
+        match space.row(cell) {
+            Some(row) => settle(&row, why, &mut needs),
+            // The axes do not give it, so it has nothing of what is looked for.
+            None => outside.push(Chosen { cell: cell.clone(), why: why.clone() }),
+        }
     }
     // Need met for each unit of what a cell takes; it only shrinks, so an old figure is an upper bound.
     let worth = |row: &Row, needs: &[u64]| {
         let met: u64 = tuples.codes(row).iter().map(|c| needs[*c as usize]).sum();
-        let toll = toll(row);
+        let toll = row_toll(row);
         let takes = match (limits.budget, toll.cost) {
             (Some(_), Some(cost)) => cost.gross.cents().max(1),
             (_, _) => toll.seconds.max(1),
@@ -148,6 +155,7 @@ pub(crate) fn choose(
         }
         // What does not fit now will not fit later either: a night only fills up.
     }
+    chosen.extend(outside);
     chosen
 }
 

@@ -136,6 +136,21 @@ fn limits_that_leave_no_room_are_refused() {
 }
 
 #[test]
+fn an_include_runs_every_night_also_where_the_axes_do_not_give_it() {
+    let text = format!("{MATRIX}\n[[include]]\nssh-gateway = \"off\"\nbecause = \"a customer has it\"\n");
+    let matrix = Matrix::parse(&text).expect("a matrix");
+    let planned = |limits| {
+        let selection = Selection { limits, prices: Some(prices()), ..Selection::default() };
+        plan(&matrix, &catalogue(), &OFFERS, &selection)
+    };
+    let night = planned(two_hours()).expect("a plan");
+    assert!(night.cells.iter().any(|c| c.why == "include: a customer has it"));
+    assert!(night.estimate.expect("an estimate").makespan_s <= 3600);
+    let tight = Limits { within_s: Some(40 * 60), clusters: 1, budget: None };
+    assert!(matches!(planned(tight), Err(PlanError::TooLittle { cells: 2, .. })), "it counts against the limit");
+}
+
+#[test]
 fn a_summary_of_a_resumed_run_replaces_the_earlier_one() {
     let (plans, history) = nights(1, two_hours(), green);
     let early = RunSummary { events: 3, finished: None, ..history[0].clone() };
