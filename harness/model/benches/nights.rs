@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use gsh_model::axis::Cell;
 use gsh_model::budget::{Amount, Euros, Price, PriceList, Shape};
 use gsh_model::cover::Cover;
-use gsh_model::history::{CellSummary, History, RunSummary, SCHEMA, SubjectSummary, coverage};
+use gsh_model::history::{CellSummary, Covered, History, RunSummary, SCHEMA, SubjectSummary, coverage};
 use gsh_model::matrix::Matrix;
 use gsh_model::outcome::{Evidence, OutcomeKind, Subject};
 use gsh_model::plan::{Remembered, Selection, plan};
@@ -21,6 +21,8 @@ use jiff::{SignedDuration, Timestamp};
 
 const NIGHTS: i64 = 30;
 const JOINS: i64 = 15;
+/// The release that joins.
+const NEW: &str = "v1.25.16+k3s4";
 const BUDGET: &str = "1.20";
 /// Nights after which a green result no longer counts as fresh in the figure.
 const FRESH: i64 = 7;
@@ -60,8 +62,9 @@ impl Dice {
     }
 }
 
-/// What a night leaves behind: share of pairs green within the last week, mean and highest age in nights.
+/// What a night leaves behind: pairs that were never green, share of pairs green within the last week, mean and highest age in nights.
 struct Night {
+    never: usize,
     fresh: f64,
     mean: f64,
     most: i64,
@@ -190,13 +193,18 @@ fn simulated(way: Way) -> Vec<Night> {
                 }
             };
             history.push(recorded(n, now, &cells, &mut luck));
-            let ages: Vec<i64> = coverage(&History::new(history.clone()), &matrix, 2)
-                .iter()
-                .map(|c| c.last_green.as_ref().map_or(n + 1, |g| (now.as_second() - g.at.as_second()) / 86_400))
-                .collect();
+            let pairs = coverage(&History::new(history.clone()), &matrix, 2);
+            // A pair that was never green is as old as its being asked for.
+            let asked = |c: &Covered| if c.tuple.to_string().contains(NEW) { JOINS } else { 0 };
+            let age = |c: &Covered| match &c.last_green {
+                None => n - asked(c) + 1,
+                Some(green) => (now.as_second() - green.at.as_second()) / 86_400,
+            };
+            let ages: Vec<i64> = pairs.iter().map(age).collect();
             let count = ages.len() as f64;
             Night {
-                fresh: ages.iter().filter(|age| **age < FRESH && **age <= n).count() as f64 / count,
+                never: pairs.iter().filter(|c| c.last_green.is_none()).count(),
+                fresh: pairs.iter().filter(|c| c.last_green.is_some() && age(c) < FRESH).count() as f64 / count,
                 mean: ages.iter().sum::<i64>() as f64 / count,
                 most: ages.iter().copied().max().unwrap_or(0),
                 cells: cells.len(),
@@ -205,11 +213,11 @@ fn simulated(way: Way) -> Vec<Night> {
         .collect()
 }
 
-/// Nights, counted from `from`, until every pair was green; the age of a pair that never was is all nights so far.
+/// Nights, counted from `from`, until every pair was green.
 fn full(nights: &[Night], from: i64) -> String {
     let whole = (from..NIGHTS).find(|n| {
         let night = &nights[usize::try_from(*n).unwrap_or(0)];
-        night.most <= *n
+        night.never == 0
     });
     whole.map_or_else(|| "never".to_owned(), |n| (n - from + 1).to_string())
 }

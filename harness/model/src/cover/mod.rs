@@ -100,8 +100,8 @@ pub fn counted(count: usize, strength: usize) -> String {
 /// How long to look for fewer cells, counted in changes tried; where the strength has no figure the greedy cover stands.
 fn effort(strength: usize) -> u64 {
     match strength {
-        2 => 50_000,
-        3 => 600_000,
+        2 => 40_000,
+        3 => 500_000,
         _ => 0,
     }
 }

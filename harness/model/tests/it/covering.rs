@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use crate::recorded::{OFFERS, catalogue};
 
-/// The space of the fact sheet: 2, 2, 3, 3, 2, 3, 2 values without rules between them.
-const FACTS: &str = r#"
+/// A space whose best sizes are known: 2, 2, 3, 3, 2, 3, 2 values without rules between them.
+const KNOWN: &str = r#"
 [axes]
 os = ["ubuntu-22.04", "ubuntu-24.04"]
 database = ["incluster", "external"]
@@ -50,10 +50,10 @@ fn counts(plan: &Plan) -> (usize, usize, usize) {
 }
 
 #[test]
-fn the_space_of_the_fact_sheet_needs_9_and_27_cells() {
-    assert_eq!(counts(&covered(FACTS, Cover::Pairwise).1), (9, 123, 9), "optimal: 9 pairs need 9 cells");
-    assert_eq!(counts(&covered(FACTS, Cover::Triples).1), (27, 491, 27), "optimal: 27 triples need 27 cells");
-    let two = FACTS.replace(", \"s3-multibucket\"", "");
+fn a_space_with_known_sizes_needs_9_and_27_cells() {
+    assert_eq!(counts(&covered(KNOWN, Cover::Pairwise).1), (9, 123, 9), "optimal: 9 pairs need 9 cells");
+    assert_eq!(counts(&covered(KNOWN, Cover::Triples).1), (27, 491, 27), "optimal: 27 triples need 27 cells");
+    let two = KNOWN.replace(", \"s3-multibucket\"", "");
     assert_eq!(counts(&covered(&two, Cover::Pairwise).1), (9, 109, 9));
     assert_eq!(counts(&covered(&two, Cover::Triples).1), (21, 410, 18), "21 is the best known");
 }
@@ -121,7 +121,7 @@ because = "no room"
 
 #[test]
 fn an_include_is_in_and_what_it_contains_is_not_looked_for_again() {
-    let include = |text: &str| format!("{FACTS}\n[[include]]\n{text}\nbecause = \"a customer has it\"\n");
+    let include = |text: &str| format!("{KNOWN}\n[[include]]\n{text}\nbecause = \"a customer has it\"\n");
     let inside = covered(
         &include(
             "os = \"ubuntu-24.04\"\ndatabase = \"external\"\nregistry = \"external\"\nstorage = \"s3-multibucket\"\nsize = \"small\"\nk3s = \"v1.23.9+k3s1\"\ntls = \"byo\"",

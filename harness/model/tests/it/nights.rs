@@ -181,7 +181,7 @@ fn class(results: &[&'static str]) -> Class {
 }
 
 #[test]
-fn subjects_are_classed_as_the_facts_say() {
+fn subjects_are_classed_by_what_they_did() {
     let many = |word: &'static str, n: usize| vec![word; n];
     let then = |a: Vec<&'static str>, b: Vec<&'static str>| [a, b].concat();
     assert_eq!(class(&many("passed", 19)), Class::Unknown);
