@@ -1,7 +1,7 @@
 //! Thirty nights on `ci/matrix.toml` with a fixed budget: gsh with memory, beside two kinds of round robin and chance.
 //!
 //! `cargo bench -p gsh-model --bench nights` prints the table; with `-- FILE` it also draws the figure of
-//! `docs/nightly.md`. Every way gets the same money at the same prices and the same luck: one cell in twenty has trouble
+//! `docs/planning.md`. Every way gets the same money at the same prices and the same luck: one cell in twenty has trouble
 //! with its environment and shows nothing. Every way runs the base cell each night. On the sixteenth night a release of k3s joins the matrix.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
