@@ -7,10 +7,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use gsh_model::axis::CellId;
+use gsh_model::budget::{Amount, Bill, Meter};
 use gsh_model::event::EventKind;
 use gsh_model::lease::LeaseId;
 use gsh_model::outcome::{Outcome, Subject, Why};
-use gsh_model::plan::PlannedCell;
+use gsh_model::plan::{PlannedCell, PlannedScenario};
+use gsh_model::run::{Attempt, CellState, SubjectState};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -21,46 +23,91 @@ use crate::failure::Failure;
 use crate::installer::{Installation, Installer};
 use crate::provider::{Cluster, LeaseRequest, Node, Provider};
 use crate::run::{Job, Keep};
+use crate::till::{Denied, Till};
 
 /// What work gets beyond its deadline to say what it last saw. Its waits end at the deadline with the right blame; only
 /// work that waits for nothing we know of is cut off, and that is ours.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Runs one cell from its first lease to its last release.
-pub(crate) async fn run<P: Provider, I: Installer>(job: Arc<Job<P, I>>, planned: PlannedCell, number: usize, cx: Cx) {
-    let scribe = Scribe::new(cx.clone(), &planned);
+/// Runs one cell from its first lease to its last release. `before` is what a process that died has recorded of it.
+pub(crate) async fn run<P: Provider, I: Installer>(
+    job: Arc<Job<P, I>>,
+    till: Arc<Till>,
+    planned: PlannedCell,
+    number: usize,
+    before: CellState,
+    cx: Cx,
+) {
+    // Waiting for money is not the cell's time; its deadline begins with its first cluster.
+    let mut scribe = Scribe::new(cx.clone(), &planned, &before);
+    for cut_off in before.leases.iter().filter(|l| l.end.is_none()) {
+        release(&job, &till, &planned, &cut_off.lease, true, &scribe).await;
+    }
     let attempts = job.settings.attempts.max(1);
-    for attempt in 1..=attempts {
-        let last = attempt == attempts;
-        let again = one_lease(&job, &planned, number, attempt, last, &scribe).await;
-        if !again || cx.stop().is_requested() {
+    let first = u32::try_from(before.leases.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let last = first.saturating_add(attempts.saturating_sub(spoiled(&before)));
+    let wanted = scribe.wants_a_cluster(&planned, job.settings.fail_fast_cell);
+    for attempt in if wanted { first..last } else { 0..0 } {
+        if cx.stop().is_requested() {
             break;
         }
-        scribe.note(&format!("trying again on a fresh cluster, attempt {} of {attempts}", attempt + 1)).await;
+        let lease = LeaseId::new(&job.run, number, attempt);
+        let afforded = till.reserve(&cx, &job.provider, &job.settings, &planned, &lease).await;
+        if attempt == first {
+            scribe.cx = cx.within(job.settings.patience.cell);
+        }
+        let more = attempt + 1 < last;
+        let again = match afforded {
+            Ok(()) => one_lease(&job, &till, &planned, lease, more, &scribe).await,
+            Err(Denied::TooDear(outcome)) => {
+                scribe.start(Subject::Provision).await;
+                scribe.finish(&Subject::Provision, outcome, Duration::ZERO).await;
+                false
+            }
+            Err(Denied::Unknown(failure)) => {
+                scribe.start(Subject::Provision).await;
+                scribe.failed(Subject::Provision, failure, Duration::ZERO).await.retry
+            }
+        };
+        if !again || !more || cx.stop().is_requested() {
+            break;
+        }
+        scribe.note(&format!("trying again on a fresh cluster, attempt {} of {attempts}", attempt + 2 - first)).await;
     }
     scribe.settle_rest(&planned, cx.stop().is_requested()).await;
+}
+
+/// How many clusters of a cell the environment has spoiled so far.
+fn spoiled(before: &CellState) -> u32 {
+    let by_environment =
+        |a: &&Attempt| matches!(&a.finished, Some((_, Outcome::Inconclusive { why: Why::Environment, .. })));
+    let count = before
+        .subjects
+        .iter()
+        .filter(|s| matches!(s.subject, Subject::Provision | Subject::Install))
+        .flat_map(|s| &s.attempts)
+        .filter(by_environment)
+        .count();
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// One lease of a cell. Says whether trying again on a fresh cluster makes sense.
 async fn one_lease<P: Provider, I: Installer>(
     job: &Arc<Job<P, I>>,
+    till: &Till,
     planned: &PlannedCell,
-    number: usize,
-    attempt: u32,
-    last: bool,
+    lease: LeaseId,
+    more: bool,
     scribe: &Scribe,
 ) -> bool {
     let cx = &scribe.cx;
-    if cx.stop().is_requested() {
-        return false;
-    }
-    let lease = LeaseId::new(&job.run, number, attempt);
     let place = scribe.start(Subject::Provision).await;
     let expires = (job.now)() + job.settings.lease_lifetime;
     let recorded =
         cx.record(EventKind::LeaseRequested { cell: planned.id.clone(), lease: lease.clone(), expires }).await;
     if !recorded {
         // No record, no creation: nobody could find it again. The state has the lease all the same, and it is over.
+        till.settle(&lease, Some(Amount::ZERO));
         let (cell, removed) = (planned.id.clone(), Vec::new());
         cx.record(EventKind::LeaseReleased { cell, lease, removed }).await;
         return false;
@@ -75,10 +122,10 @@ async fn one_lease<P: Provider, I: Installer>(
             End { green: false, retry: false }
         }
     };
-    if end.retry && !last && !cx.stop().is_requested() {
+    if end.retry && more && !cx.stop().is_requested() {
         scribe.note(&format!("{lease} could not be used, through no fault of the product")).await;
     }
-    release(job, planned, &lease, end.green, scribe).await;
+    release(job, till, planned, &lease, end.green, scribe).await;
     end.retry
 }
 
@@ -156,6 +203,11 @@ async fn work<P: Provider, I: Installer>(
             break;
         }
         let subject = Subject::Scenario(scenario.scenario.clone());
+        // Examined before the process died that began this run.
+        if let Some(known) = scribe.outcome(&subject) {
+            green &= known == Outcome::Passed;
+            continue;
+        }
         let Some(known) = job.catalogue.iter().find(|s| (s.spec)().id == scenario.scenario) else {
             let cx = scribe.start(subject.clone()).await;
             let failure = Failure::harness("GSH-RUN-004", "a scenario of the catalogue", format!("`{subject}`"));
@@ -270,6 +322,7 @@ async fn examine<P: Provider, I: Installer>(
 /// Gives the lease back. Never cancelled by the first stage of a stop; has a deadline of its own.
 async fn release<P: Provider, I: Installer>(
     job: &Arc<Job<P, I>>,
+    till: &Till,
     planned: &PlannedCell,
     lease: &LeaseId,
     green: bool,
@@ -277,8 +330,11 @@ async fn release<P: Provider, I: Installer>(
 ) {
     let place = scribe.start(Subject::Teardown).await;
     let began = Instant::now();
+    let meter = charge(job, planned, lease, &place).await;
     if job.settings.keep == Keep::OnFailure && !green {
         let reason = "kept, as asked by --keep on-failure".to_owned();
+        // It costs money until it expires: the whole reservation counts.
+        till.settle(lease, None);
         let cx = place.teardown(job.settings.patience.teardown);
         let left = match job.provider.find(&cx, Some(&job.run)).await {
             Ok(found) => found.into_iter().filter(|f| f.lease == *lease).flat_map(|f| f.resources).collect(),
@@ -309,6 +365,18 @@ async fn release<P: Provider, I: Installer>(
         // The provider ends by itself at the deadline and then knows what is left.
         () = tokio::time::sleep_until(cx.deadline() + GRACE) => Err(impatient("teardown took longer than its deadline")),
     };
+    // Hours may have begun while it was removed.
+    let cost = match &meter {
+        Some((meter, seen)) => {
+            let bill = meter.read((job.now)());
+            if bill != *seen {
+                place.record(charged(planned, lease, &bill)).await;
+            }
+            Some(bill.total())
+        }
+        None => None,
+    };
+    till.settle(lease, cost.filter(|_| released.is_ok()));
     let outcome = match released {
         Ok(released) => {
             place
@@ -335,6 +403,39 @@ async fn release<P: Provider, I: Installer>(
     scribe.finish(&Subject::Teardown, outcome, began.elapsed()).await;
 }
 
+/// Finds out what a lease costs, and records it before its things are removed: afterwards nobody could.
+async fn charge<P: Provider, I: Installer>(
+    job: &Arc<Job<P, I>>,
+    planned: &PlannedCell,
+    lease: &LeaseId,
+    place: &Cx,
+) -> Option<(Meter, Bill)> {
+    // Removing matters more than knowing the price: a part of the time is enough for that.
+    let cx = place.teardown(job.settings.patience.teardown / 5);
+    let metered = tokio::select! {
+        metered = tokio::time::timeout_at(cx.deadline(), job.provider.meter(&cx, lease)) => metered.unwrap_or_else(|_| {
+            Err(Failure::environment("GSH-RUN-012", format!("the price of {lease}"), "the account did not tell it in time"))
+        }),
+        () = cx.stopped() => Err(Failure::stopped(format!("the price of {lease}"))),
+    };
+    match metered {
+        Ok(None) => None,
+        Ok(Some(meter)) => {
+            let bill = meter.read((job.now)());
+            place.record(charged(planned, lease, &bill)).await;
+            Some((meter, bill))
+        }
+        Err(failure) => {
+            place.note(&format!("what {lease} has cost could not be found out: {failure}")).await;
+            None
+        }
+    }
+}
+
+fn charged(planned: &PlannedCell, lease: &LeaseId, bill: &Bill) -> EventKind {
+    EventKind::LeaseCharged { cell: planned.id.clone(), lease: lease.clone(), bill: bill.clone() }
+}
+
 /// Writes down what becomes of the subjects of one cell, and knows which are not settled yet.
 #[derive(Clone)]
 struct Scribe {
@@ -351,8 +452,38 @@ struct Written {
 }
 
 impl Scribe {
-    fn new(cx: Cx, planned: &PlannedCell) -> Self {
-        Self { cx, cell: planned.id.clone(), subjects: Arc::default() }
+    /// Begins where a process that died has stopped. What it was at is not settled and gets a further attempt.
+    fn new(cx: Cx, planned: &PlannedCell, before: &CellState) -> Self {
+        let known = |s: &SubjectState| {
+            let attempts = u32::try_from(s.attempts.len()).unwrap_or(u32::MAX);
+            let outcome = (s.is_settled() && attempts > 0).then(|| s.outcome());
+            (s.subject.clone(), Written { attempts, open: false, outcome })
+        };
+        let subjects = before.subjects.iter().map(known).collect();
+        Self { cx, cell: planned.id.clone(), subjects: Arc::new(Mutex::new(subjects)) }
+    }
+
+    fn outcome(&self, subject: &Subject) -> Option<Outcome> {
+        self.with(subject, |w| w.outcome.clone())
+    }
+
+    /// Whether something is left to examine that a cluster is needed for.
+    fn wants_a_cluster(&self, planned: &PlannedCell, fail_fast: bool) -> bool {
+        // The environment's trouble is tried again as long as attempts are left; anything else has settled the cell.
+        let ends_the_cell = |s: &Subject| match self.outcome(s) {
+            None | Some(Outcome::Passed | Outcome::Inconclusive { why: Why::Environment, .. }) => false,
+            Some(Outcome::Failed(_) | Outcome::Inconclusive { .. } | Outcome::Skipped(_)) => true,
+        };
+        if [Subject::Provision, Subject::Install].iter().any(ends_the_cell) {
+            return false;
+        }
+        let examined = |s: &PlannedScenario| self.outcome(&Subject::Scenario(s.scenario.clone()));
+        let mut scenarios = planned.scenarios.iter().filter(|s| s.skip.is_none());
+        if fail_fast && scenarios.clone().filter_map(examined).any(|o| o != Outcome::Passed) {
+            return false;
+        }
+        let installed = matches!(self.outcome(&Subject::Install), Some(Outcome::Passed));
+        !installed || scenarios.any(|s| examined(s).is_none())
     }
 
     fn with<T>(&self, subject: &Subject, f: impl FnOnce(&mut Written) -> T) -> T {

@@ -1,6 +1,6 @@
 //! The ledger: one event a line, appended, synced where losing it would cost money or truth.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,47 @@ impl Ledger {
         options.append(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self { file: options.open(directory.join(FILE_NAME))? })
+        let file = options.open(directory.join(FILE_NAME))?;
+        // Held while the process lives, however it ends: nobody can go on with a run that is still going on.
+        file.try_lock()?;
+        Ok(Self { file })
     }
+
+    /// Opens the ledger of a run whose process died, and gives what it holds. A last line without its end was being
+    /// written then; it is cut away.
+    ///
+    /// # Errors
+    /// When it cannot be read, or another process still writes it.
+    pub fn resume(directory: &Path) -> Result<(Self, Vec<Event>), ResumeError> {
+        let path = directory.join(FILE_NAME);
+        let unreadable = |source| ResumeError::Unreadable(LedgerError::Unreadable { path: path.clone(), source });
+        let file = OpenOptions::new().read(true).append(true).open(&path).map_err(unreadable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ResumeError::Busy),
+            Err(TryLockError::Error(source)) => return Err(unreadable(source)),
+        }
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        let events = parse(&bytes, &path).map_err(ResumeError::Unreadable)?;
+        file.set_len(complete(&bytes) as u64).and_then(|()| file.sync_data()).map_err(unreadable)?;
+        Ok((Self { file }, events))
+    }
+}
+
+/// Why a run cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// Its process lives.
+    #[error("another process is at work on it")]
+    Busy,
+    /// Its ledger cannot be read.
+    #[error(transparent)]
+    Unreadable(LedgerError),
+}
+
+/// Length of the lines that are whole.
+fn complete(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1)
 }
 
 impl Append for Ledger {
@@ -108,8 +147,7 @@ pub fn read(path: &Path) -> Result<Vec<Event>, LedgerError> {
 }
 
 fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Event>, LedgerError> {
-    let complete = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-    bytes[..complete]
+    bytes[..complete(bytes)]
         .split(|b| *b == b'\n')
         .filter(|line| !line.is_empty())
         .enumerate()
@@ -163,6 +201,24 @@ mod tests {
         }
         assert_eq!(read(&directory.path().join(FILE_NAME)).expect("read"), some_events());
         assert!(Ledger::create(directory.path()).is_err(), "an existing ledger is never written over");
+    }
+
+    #[test]
+    fn a_torn_ledger_is_gone_on_with_where_its_last_whole_line_ends_and_by_one_process_only() {
+        let directory = tempfile::tempdir().expect("temp dir");
+        let path = directory.path().join(FILE_NAME);
+        let [first, second, ..] = &some_events()[..] else { panic!("events") };
+        let mut ledger = Ledger::create(directory.path()).expect("create");
+        ledger.append(first).expect("append");
+        assert!(matches!(Ledger::resume(directory.path()), Err(ResumeError::Busy)), "its process lives");
+        drop(ledger);
+        let torn = serde_json::to_vec(second).expect("json");
+        let whole = std::fs::read(&path).expect("read");
+        std::fs::write(&path, [whole, torn[..torn.len() / 2].to_vec()].concat()).expect("write");
+        let (mut ledger, events) = Ledger::resume(directory.path()).expect("resume");
+        assert_eq!(&events[..], std::slice::from_ref(first));
+        ledger.append(second).expect("append");
+        assert_eq!(read(&path).expect("read"), [first.clone(), second.clone()]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod run;
 pub mod secret;
 pub mod stop;
 pub mod sweep;
+mod till;
 pub mod wait;
 
 /// A boxed future, for the few places where a function pointer must return one.

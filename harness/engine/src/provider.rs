@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use gsh_model::axis::Cell;
-use gsh_model::axis::CellId;
+use gsh_model::axis::{Cell, CellId};
+use gsh_model::budget::{Meter, Quote};
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use gsh_model::scenario::Need;
 use jiff::Timestamp;
@@ -222,4 +222,20 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Every lease in the account that carries our labels; of one run, where given.
     fn find(&self, cx: &Cx, run: Option<&RunId>) -> impl Future<Output = Result<Vec<FoundLease>, Failure>> + Send;
+
+    /// What a lease of this cell costs, at the dearest that would be ordered for it; `grows` when a node will be added.
+    /// Nothing where clusters cost nothing.
+    fn quote(
+        &self,
+        _cx: &Cx,
+        _cell: &Cell,
+        _grows: bool,
+    ) -> impl Future<Output = Result<Option<Quote>, Failure>> + Send {
+        async { Ok(None) }
+    }
+
+    /// The priced things of a lease that exist now. Nothing where clusters cost nothing.
+    fn meter(&self, _cx: &Cx, _lease: &LeaseId) -> impl Future<Output = Result<Option<Meter>, Failure>> + Send {
+        async { Ok(None) }
+    }
 }

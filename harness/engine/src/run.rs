@@ -8,12 +8,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gsh_model::budget::Euros;
 use gsh_model::event::{Event, EventKind, FORMAT, StopReason};
 use gsh_model::input::Input;
 use gsh_model::lease::RunId;
 use gsh_model::outcome::{Evidence, Outcome};
 use gsh_model::plan::{Plan, PlannedCell};
-use gsh_model::run::{IllegalEvent, RunState};
+use gsh_model::run::{CellState, IllegalEvent, RunState};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -28,6 +29,7 @@ use crate::ledger::Append;
 use crate::provider::Provider;
 use crate::secret::Scrubber;
 use crate::stop::Stop;
+use crate::till::{self, Till};
 
 /// Whether clusters outlive a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub struct Settings {
     pub attempts: u32,
     /// Whether clusters outlive a failure.
     pub keep: Keep,
+    /// The most that the run may cost, tax included. A run that is resumed keeps the one it was started with.
+    pub budget: Option<Euros>,
     /// Leave the other scenarios of a cell after one that is not green.
     pub fail_fast_cell: bool,
     /// Stop the run after the first outcome that is not green.
@@ -102,6 +106,7 @@ impl Default for Settings {
             lease_lifetime: SignedDuration::from_hours(4),
             attempts: 2,
             keep: Keep::Never,
+            budget: None,
             fail_fast_cell: false,
             fail_fast_run: false,
         }
@@ -154,9 +159,46 @@ pub struct RunEnd {
     pub illegal: Option<IllegalEvent>,
 }
 
+impl Settings {
+    /// Started hours that a lease can cost at most.
+    #[must_use]
+    pub fn lease_hours(&self) -> u64 {
+        till::hours(self)
+    }
+}
+
 /// Runs a plan.
 pub async fn run<P: Provider, I: Installer>(
     job: Job<P, I>,
+    ledger: impl Append,
+    artifacts: Artifacts,
+    observers: Vec<Box<dyn Observer>>,
+    stop: Stop,
+    scrubber: Scrubber,
+) -> RunEnd {
+    go(job, None, ledger, artifacts, observers, stop, scrubber).await
+}
+
+/// Goes on with a run whose process died. `recorded` is what its ledger says; `ledger` appends to it.
+///
+/// Leases without an end are given back, by label: the keys to their machines died with the process. No scenario that
+/// has an outcome is repeated; a cell with scenarios left gets a fresh cluster, with further attempts at Provision and
+/// Install. What `job` says about plan, run and budget must be what was recorded.
+pub async fn resume<P: Provider, I: Installer>(
+    job: Job<P, I>,
+    recorded: RunState,
+    ledger: impl Append,
+    artifacts: Artifacts,
+    observers: Vec<Box<dyn Observer>>,
+    stop: Stop,
+    scrubber: Scrubber,
+) -> RunEnd {
+    go(job, Some(recorded), ledger, artifacts, observers, stop, scrubber).await
+}
+
+async fn go<P: Provider, I: Installer>(
+    job: Job<P, I>,
+    recorded: Option<RunState>,
     ledger: impl Append,
     artifacts: Artifacts,
     observers: Vec<Box<dyn Observer>>,
@@ -170,7 +212,7 @@ pub async fn run<P: Provider, I: Installer>(
         ledger,
         artifacts,
         observers,
-        state: RunState::default(),
+        state: recorded.unwrap_or_default(),
         stop: stop.clone(),
         scrubber,
         now: job.now,
@@ -178,31 +220,47 @@ pub async fn run<P: Provider, I: Installer>(
         illegal: None,
         fail_fast_run: job.settings.fail_fast_run,
     };
-    book.write(EventKind::RunStarted {
-        format: FORMAT,
-        run: job.run.clone(),
-        version: job.version.clone(),
-        evidence: job.evidence,
-        provider: job.provider.name().to_owned(),
-        inputs: job.inputs.clone(),
-    });
-    book.write(EventKind::RunPlanned { plan: Box::new(job.plan.clone()) });
+    if book.state.header.is_some() {
+        book.write(EventKind::RunResumed { version: job.version.clone() });
+    } else {
+        book.write(EventKind::RunStarted {
+            format: FORMAT,
+            run: job.run.clone(),
+            version: job.version.clone(),
+            evidence: job.evidence,
+            provider: job.provider.name().to_owned(),
+            inputs: job.inputs.clone(),
+        });
+        // Before the plan: whoever resumes a run that has a plan knows its budget.
+        if let Some(cap) = job.settings.budget {
+            book.write(EventKind::BudgetSet { cap });
+        }
+        book.write(EventKind::RunPlanned { plan: Box::new(job.plan.clone()) });
+    }
     for note in &job.notes {
         book.write(EventKind::Noted { cell: None, subject: None, text: note.clone() });
     }
 
-    let mut waiting: VecDeque<(usize, PlannedCell)> = job.plan.own_cells().cloned().enumerate().collect();
+    let till = Arc::new(Till::new(job.settings.budget));
+    count_before(&job, &book.state, &till).await;
+    let before = |cell: &PlannedCell| book.state.cell(&cell.id);
+    let done = |cell: &PlannedCell| before(cell).is_some_and(CellState::is_done);
+    let holds = |cell: &PlannedCell| before(cell).is_some_and(|c| c.leases.iter().any(|l| l.end.is_none()));
+    // What a process that died has left behind costs money: it is given back before anything is begun.
+    let (first, then): (Vec<_>, Vec<_>) =
+        job.plan.own_cells().cloned().enumerate().filter(|(_, c)| !done(c)).partition(|(_, c)| holds(c));
+    let mut waiting: VecDeque<(usize, PlannedCell)> = first.into_iter().chain(then).collect();
     let mut running: JoinSet<u32> = JoinSet::new();
     let mut servers = 0;
     let mut stop_told = false;
     loop {
         while let Some((number, planned)) = next_fitting(&mut waiting, running.len(), servers, &job.settings, &stop) {
             servers += planned.servers;
-            let cell_cx = cx.within(job.settings.patience.cell);
-            let job = Arc::clone(&job);
+            let before = book.state.cell(&planned.id).cloned().unwrap_or_else(|| CellState::planned(&planned));
+            let (job, till, cx) = (Arc::clone(&job), Arc::clone(&till), cx.clone());
             running.spawn(async move {
                 let occupied = planned.servers;
-                cell::run(job, planned, number, cell_cx).await;
+                cell::run(job, till, planned, number, before, cx).await;
                 occupied
             });
         }
@@ -226,6 +284,29 @@ pub async fn run<P: Provider, I: Installer>(
     }
     close(&job, &cx, &mut book).await;
     RunEnd { state: book.state, ledger_lost: book.lost, illegal: book.illegal }
+}
+
+/// Counts what the leases of a process that died have cost. Those without an end are still there: they hold the most that
+/// they can cost until they are given back. Those that nobody could charge count with that, too.
+async fn count_before<P: Provider, I: Installer>(job: &Job<P, I>, state: &RunState, till: &Till) {
+    if job.settings.budget.is_none() {
+        return;
+    }
+    for (cell, lease) in state.cells.iter().flat_map(|c| c.leases.iter().map(move |l| (c, l))) {
+        if let (Some(_), Some(bill)) = (&lease.end, &lease.bill) {
+            till.add_spent(bill.total());
+            continue;
+        }
+        let Some(planned) = job.plan.cell(&cell.id) else { continue };
+        let look = Cx::unrecorded(Stop::new(), job.settings.patience.teardown);
+        // Without prices no lease will be taken either.
+        let Ok(Some(quote)) = till::quote(&look, &job.provider, planned).await else { continue };
+        let at_most = quote.up_to(job.settings.lease_hours());
+        match lease.end {
+            None => till.hold(&lease.lease, at_most),
+            Some(_) => till.add_spent(at_most),
+        }
+    }
 }
 
 /// The next cell in plan order that fits under both limits. A stopped run still gives every cell its outcome, without

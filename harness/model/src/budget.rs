@@ -362,6 +362,46 @@ impl Bill {
     }
 }
 
+/// A priced thing that exists, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metered {
+    /// `server`, `load-balancer`, `volume`, …
+    pub kind: String,
+    /// Number in the account.
+    pub id: u64,
+    /// Name in the account.
+    pub name: String,
+    /// When the account made it.
+    pub created: Timestamp,
+    /// Its price.
+    pub price: Price,
+}
+
+/// The priced things of a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meter {
+    /// All of them.
+    pub things: Vec<Metered>,
+}
+
+impl Meter {
+    /// The bill when they live until then.
+    #[must_use]
+    pub fn read(&self, until: Timestamp) -> Bill {
+        let line = |thing: &Metered| {
+            let hours = started_hours(thing.created, until);
+            BillLine {
+                kind: thing.kind.clone(),
+                id: thing.id,
+                name: thing.name.clone(),
+                hours,
+                cost: thing.price.hourly.times(hours),
+            }
+        };
+        Bill { lines: self.things.iter().map(line).collect() }
+    }
+}
+
 /// A hard cap and what counts against it.
 ///
 /// Each lease is reserved at its highest possible cost before it is taken, and settled at its real cost after it was
@@ -415,6 +455,11 @@ impl Purse {
     /// Counts what was spent by somebody else, such as the process that this one resumes.
     pub fn add_spent(&mut self, cost: Amount) {
         self.spent += cost;
+    }
+
+    /// Counts a lease that exists, whatever the cap says: it was taken by the process that this one resumes.
+    pub fn hold(&mut self, lease: &LeaseId, at_most: Amount) {
+        self.held.insert(lease.clone(), at_most);
     }
 
     /// Reserves the highest possible cost of a lease.

@@ -116,10 +116,17 @@ impl SubjectState {
         }
     }
 
-    /// Whether it is settled: skipped by plan, or its last attempt has an end.
+    /// Whether it is settled: skipped by plan, or its last attempt has an end of its own. An attempt whose process died
+    /// has none.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.planned_skip.is_some() || self.attempts.last().is_some_and(|a| a.finished.is_some())
+        let ended = |a: &Attempt| match &a.finished {
+            None | Some((_, Outcome::Inconclusive { why: Why::Interrupted, .. })) => false,
+            Some((_, Outcome::Passed | Outcome::Failed(_) | Outcome::Inconclusive { .. } | Outcome::Skipped(_))) => {
+                true
+            }
+        };
+        self.planned_skip.is_some() || self.attempts.last().is_some_and(ended)
     }
 
     /// Failed or unclear first, passed in the end. A process that died says nothing about the subject.
@@ -209,6 +216,12 @@ impl CellState {
                 .collect(),
             notes: Vec::new(),
         }
+    }
+
+    /// Whether nothing is left to do: every subject is settled, and every lease has an end.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.subjects.iter().all(SubjectState::is_settled) && self.leases.iter().all(|l| l.end.is_some())
     }
 
     /// What its leases have cost; absent where none was charged.

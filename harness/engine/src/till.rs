@@ -1,0 +1,111 @@
+//! Where cells ask for money: the purse of a run, shared by all of them.
+
+use std::sync::{Mutex, PoisonError};
+
+use gsh_model::budget::{Amount, Euros, Purse, Quote, Reservation, Shape};
+use gsh_model::lease::LeaseId;
+use gsh_model::outcome::{Finding, Outcome, Why};
+use gsh_model::plan::PlannedCell;
+use tokio::sync::Notify;
+
+use crate::cx::Cx;
+use crate::failure::Failure;
+use crate::provider::Provider;
+use crate::run::{Keep, Settings};
+
+/// The purse of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Till {
+    purse: Mutex<Purse>,
+    settled: Notify,
+}
+
+/// Why a lease is not taken.
+pub(crate) enum Denied {
+    /// It could cost more than is left.
+    TooDear(Outcome),
+    /// What it costs could not be found out, or the run was asked to stop.
+    Unknown(Failure),
+}
+
+impl Till {
+    pub(crate) fn new(cap: Option<Euros>) -> Self {
+        Self { purse: Mutex::new(Purse::new(cap)), settled: Notify::new() }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Purse) -> T) -> T {
+        f(&mut self.purse.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts what was spent before this process began.
+    pub(crate) fn add_spent(&self, cost: Amount) {
+        self.with(|purse| purse.add_spent(cost));
+    }
+
+    /// Counts a lease that a process took that has died.
+    pub(crate) fn hold(&self, lease: &LeaseId, at_most: Amount) {
+        self.with(|purse| purse.hold(lease, at_most));
+    }
+
+    /// Reserves what a lease of this cell can cost at most. Waits while other leases hold money that they may give back;
+    /// without a cap nobody is asked anything.
+    pub(crate) async fn reserve<P: Provider>(
+        &self,
+        cx: &Cx,
+        provider: &P,
+        settings: &Settings,
+        planned: &PlannedCell,
+        lease: &LeaseId,
+    ) -> Result<(), Denied> {
+        let Some(cap) = self.with(|purse| purse.cap()) else { return Ok(()) };
+        let Some(quote) = quote(cx, provider, planned).await.map_err(Denied::Unknown)? else { return Ok(()) };
+        let at_most = quote.up_to(hours(settings));
+        loop {
+            // Asked for before looking: a settlement in between is not missed.
+            let settled = self.settled.notified();
+            match self.with(|purse| purse.reserve(lease, at_most)) {
+                Reservation::Taken => return Ok(()),
+                Reservation::Refused { left } => {
+                    return Err(Denied::TooDear(Outcome::Inconclusive {
+                        why: Why::Budget,
+                        finding: Finding {
+                            check: gsh_model::check::CheckName::of("GSH-RUN-009"),
+                            expected: format!("a cluster for at most {at_most}"),
+                            observed: format!("of the budget of {cap:.2} EUR {left:.4} are left"),
+                            causes: Vec::new(),
+                        },
+                    }));
+                }
+                Reservation::Later => {}
+            }
+            tokio::select! {
+                () = settled => {}
+                () = cx.stopped() => return Err(Denied::Unknown(Failure::stopped("money to be left for a cluster"))),
+            }
+        }
+    }
+
+    /// Replaces a reservation by what the lease has cost; without a known cost the reservation counts as spent.
+    pub(crate) fn settle(&self, lease: &LeaseId, cost: Option<Amount>) {
+        self.with(|purse| purse.settle(lease, cost));
+        self.settled.notify_waiters();
+    }
+}
+
+/// What a lease of a planned cell costs.
+pub(crate) async fn quote<P: Provider>(cx: &Cx, provider: &P, planned: &PlannedCell) -> Result<Option<Quote>, Failure> {
+    let grows = planned.servers > Shape::of(&planned.cell, false).servers();
+    provider.quote(cx, &planned.cell, grows).await
+}
+
+/// Started hours that a lease can live at most: work, teardown, and what is kept after a failure lives until it expires.
+pub(crate) fn hours(settings: &Settings) -> u64 {
+    let patience = &settings.patience;
+    let released = (patience.cell + patience.teardown).as_secs();
+    let kept = u64::try_from(settings.lease_lifetime.as_secs()).unwrap_or(0);
+    let seconds = match settings.keep {
+        Keep::Never => released,
+        Keep::OnFailure => released.max(kept),
+    };
+    seconds.div_ceil(3600).max(1)
+}
