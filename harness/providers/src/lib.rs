@@ -9,4 +9,7 @@ pub mod blame;
 pub mod hetzner;
 pub mod k3s;
 
-pub use hetzner::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, WarmStart};
+pub use hetzner::{
+    Asked, Cores, Finding, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Survey, WarmStart, Weight,
+    Which,
+};

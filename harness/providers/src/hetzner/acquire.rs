@@ -21,6 +21,7 @@ use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, SSH
 use super::governor::Purpose;
 use super::labels;
 use super::machines::{Ordered, Wish, host_key, nothing};
+use super::prices::bounded_balancers;
 use super::provider::HetznerProvider;
 use super::requests::{self, API_PORT, Balancer, SSH_PORT};
 use super::state::{Base, Groups, Held};
@@ -31,7 +32,7 @@ use crate::k3s::node::Join;
 use crate::k3s::{conformance, kubeconfig, ready, stores};
 
 /// Most targets that a load balancer must take: the workers of the largest shape, and some that come later.
-const TARGETS: u32 = 10;
+pub(crate) const TARGETS: u32 = 10;
 
 /// Address of a load balancer, and the actions that make it.
 type Balanced = (IpAddr, Vec<Action>);
@@ -201,6 +202,7 @@ impl HetznerProvider {
         let services = u32::try_from(ports.len()).unwrap_or(u32::MAX);
         let choices = balancers(&offers, &self.config.locations, services, TARGETS, jiff::Timestamp::now())
             .map_err(|e| nothing(&expected, &e))?;
+        let choices = if self.config.bounded { bounded_balancers(&offers, choices) } else { choices };
         let labels = labels::labels(&request.run, &request.lease, request.expires, what);
         let balancer = Balancer { name: &name, network: base.network, ports, selector, labels: &labels };
         let mut refused = Vec::new();

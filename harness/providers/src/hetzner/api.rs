@@ -3,7 +3,7 @@
 //!
 //! A request that was sent is always waited for: nothing here is dropped halfway by a stop.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
@@ -31,7 +31,12 @@ pub(crate) struct Api {
     pace: Pace,
     governor: Governor,
     sent: AtomicU64,
+    /// Seconds that this machine's clock is ahead of the API's, as the last answer told it; [`UNTOLD`] before that.
+    skew: AtomicI64,
 }
+
+/// No answer has told the time.
+const UNTOLD: i64 = i64::MIN;
 
 /// A request. No `Debug`: bodies hold user-data, and that holds keys and tokens.
 #[derive(Clone)]
@@ -95,6 +100,7 @@ impl Api {
             pace: config.pace,
             governor: Governor::default(),
             sent: AtomicU64::new(0),
+            skew: AtomicI64::new(UNTOLD),
         })
     }
 
@@ -106,6 +112,24 @@ impl Api {
     /// Requests sent so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Seconds that this machine's clock is ahead of the API's.
+    pub(crate) fn skew(&self) -> Option<i64> {
+        Some(self.skew.load(Ordering::Relaxed)).filter(|skew| *skew != UNTOLD)
+    }
+
+    /// The account's hourly limit of requests, and what is left of it.
+    pub(crate) fn rate(&self) -> Option<(u32, u32)> {
+        self.governor.seen(Instant::now())
+    }
+
+    fn compare_clocks(&self, response: &reqwest::Response) {
+        let told = response.headers().get("Date").and_then(|v| v.to_str().ok());
+        if let Some(at) = told.and_then(|t| jiff::fmt::rfc2822::parse(t).ok()) {
+            let skew = jiff::Timestamp::now().as_second() - at.timestamp().as_second();
+            self.skew.store(skew, Ordering::Relaxed);
+        }
     }
 
     /// Reads one thing.
@@ -236,6 +260,7 @@ impl Api {
         };
         let response = request.send().await.map_err(|e| error(Told::default(), no_answer(e)))?;
         let told = told(&response);
+        self.compare_clocks(&response);
         admitted.answered(told.rate, Instant::now());
         let status = response.status();
         // The head is kept whatever becomes of the body.

@@ -33,6 +33,8 @@ pub struct HetznerConfig {
     pub open_ports: Vec<u16>,
     /// Whether nodes start from snapshots.
     pub warm: WarmStart,
+    /// Whether money is bounded: then nothing is ordered that costs more than twice the first choice.
+    pub bounded: bool,
     /// How long to wait for what.
     pub patience: Patience,
     /// How fast requests follow one another.
@@ -55,6 +57,7 @@ impl HetznerConfig {
             machines: MachineChoice::default(),
             open_ports: Vec::new(),
             warm: WarmStart::default(),
+            bounded: false,
             patience: Patience::default(),
             pace: Pace::default(),
         }

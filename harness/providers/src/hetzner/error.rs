@@ -120,6 +120,20 @@ fn fields(details: &[String]) -> String {
 }
 
 impl ApiError {
+    /// The code of a refusal.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match &self.trouble {
+            Trouble::Refused { code, .. } => Some(code),
+            Trouble::NoAnswer { .. }
+            | Trouble::Garbled { .. }
+            | Trouble::Action { .. }
+            | Trouble::ForeignName { .. }
+            | Trouble::NoRequests { .. }
+            | Trouble::OutOfTime { .. }
+            | Trouble::Stopped => None,
+        }
+    }
+
     /// Trouble that no answer told.
     pub(crate) fn silent(call: impl Into<String>, trouble: Trouble) -> Self {
         Self { call: call.into(), told: Box::default(), trouble }

@@ -123,6 +123,13 @@ impl Governor {
         Admitted { governor: self, alone }
     }
 
+    /// The hourly limit, and what is left of it now, rounded down.
+    pub(crate) fn seen(&self, now: Instant) -> Option<(u32, u32)> {
+        let known = self.state().known;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between nothing and the limit")]
+        known.map(|k| (k.limit, k.level(now) as u32))
+    }
+
     /// Takes one request, or says how long to wait before asking again.
     pub(crate) fn admit(&self, purpose: Purpose, now: Instant) -> Result<Admitted<'_>, Duration> {
         let mut state = self.state();

@@ -21,6 +21,7 @@ use super::create::{Created, Kind, PLACEMENT_GROUP, SERVER, actions, create};
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
+use super::prices::bounded;
 use super::provider::HetznerProvider;
 use super::requests::{self, Order, SSH_PORT, server};
 use super::retry::Effect;
@@ -34,7 +35,7 @@ use crate::k3s::node::{Join, NodePlan, user_data};
 const GROUP: usize = 10;
 
 /// How often a machine whose actions failed is replaced.
-const REPLACEMENTS: u32 = 2;
+pub(crate) const REPLACEMENTS: u32 = 2;
 
 /// What the cloud has refused lately for lack of capacity, by type and location: other machines of the run try it last.
 #[derive(Default)]
@@ -174,7 +175,9 @@ impl HetznerProvider {
             machines: &machines,
             now: jiff::Timestamp::now(),
         };
-        candidates(&offers, &wanted).map(|c| self.shortages.last(c)).map_err(|e| nothing(&expected, &e))
+        let choices = candidates(&offers, &wanted).map_err(|e| nothing(&expected, &e))?;
+        let choices = if self.config.bounded { bounded(&offers, &wanted, choices) } else { choices };
+        Ok(self.shortages.last(choices))
     }
 
     /// Orders a machine where the cloud has one; does not wait for it. Where every candidate is refused for lack of capacity

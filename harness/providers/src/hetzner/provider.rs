@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, NodeRole, Provider, ReleaseFailure, Released};
+use gsh_model::axis::Cell;
+use gsh_model::budget::{Meter, Quote, Shape};
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use gsh_model::scenario::Need;
 
@@ -14,6 +16,7 @@ use super::api::Api;
 use super::catalogue::Catalogue;
 use super::config::HetznerConfig;
 use super::machines::Shortages;
+use super::prices::{Tariffs, Which};
 use super::state::Leases;
 use super::topology::{Member, worker_name};
 use super::warm::Snapshots;
@@ -28,6 +31,7 @@ pub struct HetznerProvider {
     pub(crate) shortages: Shortages,
     pub(crate) snapshots: Snapshots,
     pub(crate) leases: Leases,
+    pub(crate) tariffs: Tariffs,
 }
 
 impl std::fmt::Debug for HetznerProvider {
@@ -52,6 +56,7 @@ impl HetznerProvider {
             shortages: Shortages::default(),
             snapshots: Snapshots::default(),
             leases: Leases::default(),
+            tariffs: Tariffs::default(),
         })
     }
 
@@ -106,5 +111,13 @@ impl Provider for HetznerProvider {
 
     async fn find(&self, cx: &Cx, run: Option<&RunId>) -> Result<Vec<FoundLease>, Failure> {
         self.search(cx, run).await
+    }
+
+    async fn quote(&self, cx: &Cx, cell: &Cell, grows: bool) -> Result<Option<Quote>, Failure> {
+        Ok(Some(self.prices(cx, Which::Dearest).await?.lease(Shape::of(cell, grows))))
+    }
+
+    async fn meter(&self, cx: &Cx, lease: &LeaseId) -> Result<Option<Meter>, Failure> {
+        self.priced(cx, lease).await.map(Some)
     }
 }

@@ -18,6 +18,7 @@ use super::create::{
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
+use super::prices::{cents_a_month, gigabytes};
 use super::provider::HetznerProvider;
 use super::wire::Thing;
 
@@ -39,9 +40,14 @@ const PASSES: u32 = 6;
 
 /// Something found, with where it stands in [`KINDS`].
 #[derive(Debug, Clone)]
-struct Found {
+pub(crate) struct Found {
     rank: usize,
-    thing: Thing,
+    pub(crate) thing: Thing,
+}
+
+/// What kind of thing was found.
+pub(crate) fn kind_of(found: &Found) -> Kind {
+    KINDS[found.rank].0
 }
 
 /// What is listed: never everything.
@@ -78,7 +84,7 @@ impl HetznerProvider {
         let mut removed: Vec<Resource> = Vec::new();
         let mut trouble: Option<ApiError> = None;
         for pass in 0..PASSES {
-            let found = match self.labelled(cx, scope).await {
+            let found = match self.all_of(cx, lease).await {
                 Ok(found) => found,
                 Err(e) => {
                     let failure = e.failure(format!("a list of what is left of `{lease}`"));
@@ -95,7 +101,7 @@ impl HetznerProvider {
             }
             trouble = self.sweep_once(cx, &found).await.err();
             for found in &found {
-                let resource = resource(found);
+                let resource = self.resource(found);
                 if !removed.contains(&resource) {
                     removed.push(resource);
                 }
@@ -106,7 +112,7 @@ impl HetznerProvider {
                 self.leases.forget(lease);
                 return Ok(Released { removed });
             }
-            Ok(left) => left.iter().map(resource).collect(),
+            Ok(left) => left.iter().map(|found| self.resource(found)).collect(),
             Err(_unknown) => Vec::new(),
         };
         let expected = format!("nothing left of `{lease}`");
@@ -117,6 +123,21 @@ impl HetznerProvider {
             }
         };
         Err(ReleaseFailure { left, failure })
+    }
+
+    /// Everything of a lease, with what its cluster made for itself.
+    async fn all_of(&self, cx: &Cx, lease: &LeaseId) -> Result<Vec<Found>, ApiError> {
+        let found = self.labelled(cx, Scope::Lease(lease)).await?;
+        match self.take_over(cx, lease, &found).await {
+            Ok(false) => Ok(found),
+            Ok(true) => self.labelled(cx, Scope::Lease(lease)).await,
+            Err(e) => {
+                // What is known is removed all the same; the next pass looks again.
+                cx.note(&format!("what the cluster of {lease} made for itself cannot be found out: {}", e.trouble))
+                    .await;
+                Ok(found)
+            }
+        }
     }
 
     /// Goes through the kinds in order; things of one kind at once. Trouble with one thing keeps no other from being removed.
@@ -169,6 +190,10 @@ impl HetznerProvider {
     pub(crate) async fn search(&self, cx: &Cx, run: Option<&RunId>) -> Result<Vec<FoundLease>, Failure> {
         let found =
             self.labelled(cx, Scope::Run(run)).await.map_err(|e| e.failure("a list of everything with our labels"))?;
+        if found.iter().any(|f| [VOLUME, PRIMARY_IP, IMAGE].contains(&kind_of(f))) {
+            // Only to name their price; what is left is told also without.
+            let _unpriced = self.tariffs.get(&self.api, cx, Purpose::Teardown).await;
+        }
         let mut leases: BTreeMap<LeaseId, FoundLease> = BTreeMap::new();
         for found in found {
             let label = |name: &str| found.thing.labels.get(name).map(String::as_str).unwrap_or_default();
@@ -184,22 +209,37 @@ impl HetznerProvider {
                 leases.entry(lease.clone()).or_insert(FoundLease { run, lease, expires, resources: Vec::new() });
             // Grown nodes may have been given more time: the latest expiry counts for the whole.
             entry.expires = entry.expires.max(expires);
-            entry.resources.push(resource(&found));
+            entry.resources.push(self.resource(&found));
         }
         Ok(leases.into_values().collect())
     }
 }
 
-fn resource(found: &Found) -> Resource {
-    let thing = &found.thing;
-    let place = thing.location.as_ref().map(|l| l.name.as_str());
-    let prices = thing.server_type.iter().chain(&thing.load_balancer_type).flat_map(|p| &p.prices);
-    let cents = prices.into_iter().find(|p| Some(p.location.as_str()) == place).and_then(super::wire::Price::cents);
-    Resource {
-        kind: KINDS.get(found.rank).map(|(_, word)| (*word).to_owned()).unwrap_or_default(),
-        id: thing.id,
-        name: thing.name.clone().unwrap_or_default(),
-        cents_per_month: cents,
+impl HetznerProvider {
+    fn resource(&self, found: &Found) -> Resource {
+        let thing = &found.thing;
+        let place = thing.location.as_ref().map(|l| l.name.as_str()).unwrap_or_default();
+        let prices = thing.server_type.iter().chain(&thing.load_balancer_type).flat_map(|p| &p.prices);
+        let own = prices.into_iter().find(|p| p.location == place).and_then(super::wire::Price::cents);
+        let kind = kind_of(found);
+        let listed = self.tariffs.known().and_then(|tariff| {
+            let price = if kind == VOLUME {
+                tariff.volume(thing.size.as_ref().map(gigabytes)?)
+            } else if kind == IMAGE {
+                tariff.image(thing.image_size.as_ref().map(gigabytes)?)
+            } else if kind == PRIMARY_IP {
+                tariff.address(thing.kind.as_deref()?, place)
+            } else {
+                None
+            };
+            price.map(cents_a_month)
+        });
+        Resource {
+            kind: KINDS[found.rank].1.to_owned(),
+            id: thing.id,
+            name: thing.name.clone().unwrap_or_default(),
+            cents_per_month: own.or(listed),
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
+
+use super::prices::Money;
 
 /// One page of a list.
 #[derive(Debug, Default, Deserialize)]
@@ -47,6 +49,22 @@ pub(crate) struct Thing {
     pub(crate) load_balancer_type: Option<Priced>,
     #[serde(default)]
     pub(crate) location: Option<Named>,
+    /// GB, of a volume.
+    #[serde(default)]
+    pub(crate) size: Option<Number>,
+    /// GB, of a snapshot.
+    #[serde(default)]
+    pub(crate) image_size: Option<Number>,
+    /// `ipv4` or `ipv6`, of a primary address; other kinds have other words here.
+    #[serde(default, rename = "type")]
+    pub(crate) kind: Option<String>,
+    /// What is in a network, or attached to a server.
+    #[serde(default)]
+    pub(crate) servers: Vec<u64>,
+    #[serde(default)]
+    pub(crate) load_balancers: Vec<u64>,
+    #[serde(default)]
+    pub(crate) volumes: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,21 +88,15 @@ pub(crate) struct Priced {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Price {
     pub(crate) location: String,
+    #[serde(default)]
+    pub(crate) price_hourly: Option<Money>,
     pub(crate) price_monthly: Money,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Money {
-    /// Decimal euros, `5.4900000000`.
-    pub(crate) net: String,
 }
 
 impl Price {
     /// Net euro cents per month, rounded.
     pub(crate) fn cents(&self) -> Option<u64> {
-        let euros: f64 = self.price_monthly.net.parse().ok()?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and positive")]
-        (euros.is_finite() && euros >= 0.0).then(|| (euros * 100.0).round() as u64)
+        Some(self.price_monthly.amount()?.net.cents())
     }
 }
 

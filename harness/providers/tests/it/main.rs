@@ -9,5 +9,6 @@ mod fault_table;
 mod faults;
 mod lease;
 mod machines;
+mod money;
 mod user_data;
 mod warm;
