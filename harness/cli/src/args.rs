@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Judge recorded runs: may this be shipped? Exit 0 yes, 1 no, 3 not enough evidence.
     #[command(after_help = "Example: gsh gate gsh-runs/r20261123-164638-7f3a21 --policy ci/gate.toml --output verdict")]
     Gate(Box<Gate>),
+    /// Look at token, limits, prices and clock before money is spent; creates nothing.
+    #[command(after_help = "Example: gsh doctor --provider hetzner --cover pairwise --budget 5")]
+    Doctor(Doctor),
     /// Remove what runs left in the account, found by label; lists before it deletes.
     #[command(after_help = "Example: gsh sweep --expired --dry-run")]
     Sweep(Sweep),
@@ -154,6 +157,12 @@ pub(crate) struct Run {
     /// What goes to standard output.
     #[arg(long, value_enum, default_value_t = RunFormat::Text)]
     pub(crate) format: RunFormat,
+    /// Go on with a run whose process died, in its directory; its plan and budget stay as they are.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "select", "scenario", "cover", "budget"])]
+    pub(crate) resume: Option<PathBuf>,
+    /// The most that the run may cost, in euros with tax; a cluster that could break it is not ordered.
+    #[arg(long, value_name = "EUR")]
+    pub(crate) budget: Option<gsh_model::budget::Euros>,
     /// Most clusters at a time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) max_clusters: u32,
@@ -212,7 +221,7 @@ pub(crate) struct Run {
 }
 
 /// Whose account.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Account {
     /// Where clusters come from. Default: hetzner when HCLOUD_TOKEN is set, else embedded.
     #[arg(long, value_enum)]
@@ -349,6 +358,32 @@ pub(crate) struct Gate {
     /// Make a pair of keys: FILE and FILE.pub.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "verify"])]
     pub(crate) new_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) selected: Selected,
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// The most that the run may cost, in euros with tax.
+    #[arg(long, value_name = "EUR")]
+    pub(crate) budget: Option<gsh_model::budget::Euros>,
+    /// Most clusters at a time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) max_clusters: u32,
+    /// Most servers at a time, all clusters together.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_servers: u32,
+    /// For people, or for programs.
+    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
+    pub(crate) format: DoctorFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]

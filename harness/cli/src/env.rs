@@ -15,6 +15,11 @@ pub(crate) fn hcloud_endpoint() -> String {
     text("HCLOUD_ENDPOINT").unwrap_or_else(|| HETZNER.to_owned())
 }
 
+/// `PATH`: whether a program of this name is in one of its folders.
+pub(crate) fn on_path(program: &str) -> bool {
+    text("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
 /// `NO_COLOR`: set to anything, no colour is used where `--color` is `auto`.
 pub(crate) fn no_color() -> bool {
     text("NO_COLOR").is_some()

@@ -34,6 +34,7 @@ pub(crate) fn main() -> Exit {
         }
         Command::Man { dir } => man(&Gsh::command(), dir.as_deref()),
         Command::Run(run) => with_runtime(crate::run::run(run, &args)),
+        Command::Doctor(doctor) => with_runtime(crate::doctor::doctor(doctor)),
         Command::Sweep(sweep) => with_runtime(crate::sweep::sweep(sweep)),
         #[cfg(feature = "embedded")]
         Command::Emulate(emulate) => with_runtime(crate::emulate::emulate(emulate)),

@@ -47,7 +47,7 @@ pub(crate) async fn bring_up(
     kubeconfig: &Path,
 ) -> Result<String, CliError> {
     let (provider, installer) =
-        (account.provider(ClusterSettings::default())?, account.installer(&ClusterSettings::default()));
+        (account.provider(ClusterSettings::default(), false)?, account.installer(&ClusterSettings::default()));
     let cx = Cx::unrecorded(stop.clone(), PATIENCE);
     let run = new_run_id();
     let lease = LeaseId::new(&run, 0, 1);

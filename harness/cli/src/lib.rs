@@ -2,6 +2,7 @@
 
 mod args;
 mod args_plan;
+mod doctor;
 #[cfg(feature = "embedded")]
 mod emulate;
 mod env;
@@ -17,6 +18,7 @@ mod installed;
 mod plan;
 mod replay;
 mod report;
+mod resume;
 mod run;
 mod schema;
 mod signals;

@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 
 use gsh_engine::artifacts::{Artifacts, private_folder};
 use gsh_engine::ledger::Ledger;
-use gsh_engine::run::{Job, Keep, Observer, Patience, Settings, run as dispatch};
+use gsh_engine::run::{Job, Keep, Observer, Patience, Settings, resume as go_on_with, run as dispatch};
 use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
+use gsh_model::budget::Euros;
 use gsh_model::event::{Event, EventKind};
 use gsh_model::exit::Exit;
+use gsh_model::input::Input;
 use gsh_model::lease::RunId;
 use gsh_model::matrix;
+use gsh_model::plan::Plan;
 use gsh_model::run::RunState;
+use gsh_providers::HetznerProvider;
 use gsh_reports::beside::Beside;
 use gsh_reports::format::{Format, render_with};
 use jiff::{SignedDuration, Timestamp};
@@ -21,50 +25,132 @@ use jiff::{SignedDuration, Timestamp};
 use crate::args::{self, FailFast, Gsh, KeepName, RunFormat};
 use crate::error::CliError;
 use crate::report::{load, write_whole};
+use crate::resume;
 use crate::terminal::{Show, Terminal, colored, say};
 use crate::wiring;
 
-/// Runs a plan. Everything that can be wrong with the input is found before anything is created.
+/// What a run is made of, found before anything is created.
+struct Ready {
+    id: RunId,
+    plan: Plan,
+    inputs: Vec<Input>,
+    settings: Settings,
+    clusters: wiring::ClusterSettings,
+    account: wiring::Account,
+    provider: HetznerProvider,
+    directory: PathBuf,
+    ledger: Ledger,
+    /// Set when this process goes on with a run that another one began.
+    recorded: Option<RunState>,
+}
+
+/// Runs a plan, or goes on with one.
 pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
+    match &args.resume {
+        None => conduct(begin(args).await?, args.format, all).await,
+        Some(directory) => {
+            let recorded = resume::open(directory)?;
+            if recorded.state.finished.is_some() {
+                say("the run is finished: there is nothing to go on with");
+                return concluded(&recorded.directory, args.format);
+            }
+            conduct(go_on(args, recorded).await?, args.format, all).await
+        }
+    }
+}
+
+/// Everything that can be wrong with the input is found before anything is created.
+async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     let id = new_run_id();
     let clusters = wiring::ClusterSettings::read(args)?;
     wiring::check(&args.account)?;
-    let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, None)?;
+    let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, args.budget)?;
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
+    let settings = settings(args, matrix.patience, args.budget);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
-    let directory = new_directory(&out)?;
+    free(&out)?;
     let account = wiring::account(&args.account).await?;
+    let provider = account.provider(clusters.clone(), settings.budget.is_some())?;
+    if account.is_outside() || settings.budget.is_some() {
+        let survey = crate::doctor::look(&provider, &plan, &settings).await;
+        crate::doctor::refuse(&survey)?;
+        say(crate::doctor::table(&survey).trim_end());
+    }
+    let directory = new_directory(&out)?;
     say(&format!("run {id}: {} cells, {}", plan.cells.len(), account.describe()));
+    write_whole(&directory.join("plan.json"), &serde_json::to_vec_pretty(&plan).unwrap_or_default())
+        .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
+    let ledger = Ledger::create(&directory)
+        .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
+    if let Some(folder) = &args.index {
+        crate::gate::enter(folder, &id, account.evidence(), &inputs)?;
+    }
+    Ok(Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded: None })
+}
 
-    let settings = Settings {
+/// The same for a run that another process began: plan, name and budget are in its ledger.
+async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, CliError> {
+    let resume::Recorded { directory, ledger, state, header, plan } = recorded;
+    let clusters = wiring::ClusterSettings::read(args)?;
+    let which = resume::account(&args.account, &header);
+    wiring::check(&which)?;
+    let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
+    let settings = settings(args, resume::patience(&args.selected.matrix, &plan), state.budget);
+    let account = wiring::account(&which).await?;
+    resume::same(&header, account.name(), account.evidence(), &inputs)?;
+    let provider = account.provider(clusters.clone(), settings.budget.is_some())?;
+    let open = state.cells.iter().filter(|c| !c.is_done()).count();
+    say(&format!(
+        "run {} goes on: {open} of {} cells are not finished, {}",
+        header.run,
+        state.cells.len(),
+        account.describe()
+    ));
+    Ok(Ready {
+        id: header.run,
+        plan,
+        inputs: header.inputs,
+        settings,
+        clusters,
+        account,
+        provider,
+        directory,
+        ledger,
+        recorded: Some(state),
+    })
+}
+
+fn settings(args: &args::Run, given: matrix::Patience, budget: Option<Euros>) -> Settings {
+    Settings {
         max_clusters: args.max_clusters as usize,
         max_servers: args.max_servers,
-        patience: patience(matrix.patience),
-        lease_lifetime: lifetime(matrix.patience),
         attempts: args.attempts,
         keep: match args.keep {
             KeepName::Never => Keep::Never,
             KeepName::OnFailure => Keep::OnFailure,
         },
+        budget,
         fail_fast_cell: args.fail_fast == Some(FailFast::Cell),
         fail_fast_run: args.fail_fast == Some(FailFast::Run),
-    };
+        ..limits(given)
+    }
+}
+
+/// Settings with the time limits of a matrix, and all else as usual.
+pub(crate) fn limits(given: matrix::Patience) -> Settings {
+    Settings { patience: patience(given), lease_lifetime: lifetime(given), ..Settings::default() }
+}
+
+async fn conduct(ready: Ready, format: RunFormat, all: &Gsh) -> Result<Exit, CliError> {
+    let Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded } = ready;
     let scrubber = Scrubber::default();
     account.secrets().iter().chain(clusters.secrets()).for_each(|s| scrubber.learn(s));
-    write_whole(&directory.join("plan.json"), &serde_json::to_vec_pretty(&plan).unwrap_or_default())
-        .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
-    let ledger = Ledger::create(&directory)
-        .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
-
-    if let Some(folder) = &args.index {
-        crate::gate::enter(folder, &id, account.evidence(), &inputs)?;
-    }
     let job = Job {
         installer: account.installer(&clusters),
         inputs,
         notes: account.notes(),
         evidence: account.evidence(),
-        provider: account.provider(clusters)?,
+        provider,
         catalogue: gsh_scenarios::CATALOGUE,
         plan,
         run: id.clone(),
@@ -75,12 +161,16 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let show = if all.quiet { Show::End } else { Show::All };
     let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(Reports::of(&directory)), Box::new(Terminal::new(show, colored(all.color)))];
-    if args.format == RunFormat::Json {
+    if format == RunFormat::Json {
         observers.push(Box::new(Stream));
     }
     let stop = Stop::new();
     let signals = tokio::spawn(crate::signals::listen(stop.clone()));
-    let end = dispatch(job, ledger, Artifacts::of(&directory), observers, stop, scrubber).await;
+    let artifacts = Artifacts::of(&directory);
+    let end = match recorded {
+        None => dispatch(job, ledger, artifacts, observers, stop, scrubber).await,
+        Some(state) => go_on_with(job, state, ledger, artifacts, observers, stop, scrubber).await,
+    };
     signals.abort();
     account.end().await;
 
@@ -95,13 +185,18 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
         }
         return Err(CliError::inconclusive("the ledger was lost on the way, so there is no verdict").because(lost));
     }
+    concluded(&directory, format)
+}
+
+/// Seals the ledger and gives the verdict that it stands for.
+fn concluded(directory: &Path, format: RunFormat) -> Result<Exit, CliError> {
     // Where it cannot be written the gate will say that the ledger is not sealed.
-    if let Err(e) = crate::inputs::seal(&directory) {
+    if let Err(e) = crate::inputs::seal(directory) {
         say(&format!("cannot seal the ledger: {e}"));
     }
     // The verdict comes from the record on disk, as it will for whoever reads it next year.
-    let recorded = load(&directory)?;
-    match args.format {
+    let recorded = load(directory)?;
+    match format {
         RunFormat::Text => {
             let _nobody = writeln!(std::io::stdout().lock(), "{}", directory.display());
         }
@@ -111,19 +206,24 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     Ok(recorded.exit())
 }
 
-/// `r<date>-<time>-<six hex digits>`.
+/// `r<date>-<time>-<ten hex digits>`. Names of leases and servers, and so everything that tells two runs in one account
+/// apart, derive from the digits: there are enough of them that two runs never draw the same.
 pub(crate) fn new_run_id() -> RunId {
     let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-    format!("r{now}-{:06x}", rand::random::<u32>() >> 8).parse().expect("a date and digits make a run id")
+    format!("r{now}-{:010x}", rand::random::<u64>() >> 24).parse().expect("a date and digits make a run id")
+}
+
+fn free(out: &Path) -> Result<(), CliError> {
+    match out.exists() {
+        true => Err(CliError::usage(format!("there is something already at `{}`", out.display()))
+            .hint("a run never writes over another one; choose another --out, or go on with it: --resume DIR")),
+        false => Ok(()),
+    }
 }
 
 fn new_directory(out: &Path) -> Result<PathBuf, CliError> {
     let refused = |text: &str| CliError::usage(format!("{text} `{}`", out.display()));
-    if out.exists() {
-        return Err(
-            refused("there is something already at").hint("a run never writes over another one; choose another --out")
-        );
-    }
+    free(out)?;
     private_folder(out).map_err(|e| refused("cannot create the run directory").because(&e))?;
     std::path::absolute(out).map_err(|e| refused("cannot use the run directory").because(&e))
 }
@@ -168,7 +268,8 @@ impl Reports {
 
     /// Large runs spend at most a twentieth of their time on reports; beginning and end are always written.
     fn is_due(&self, kind: &EventKind) -> bool {
-        let always = matches!(kind, EventKind::RunPlanned { .. } | EventKind::RunFinished);
+        let always =
+            matches!(kind, EventKind::RunPlanned { .. } | EventKind::RunResumed { .. } | EventKind::RunFinished);
         let affordable = self.last.is_none_or(|(at, took)| took < Self::LONG || at.elapsed() > took * 20);
         always || (affordable && matches!(kind, EventKind::SubjectFinished { .. }))
     }

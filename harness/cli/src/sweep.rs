@@ -7,6 +7,7 @@ use gsh_engine::cx::Cx;
 use gsh_engine::stop::Stop;
 use gsh_engine::sweep::{Which, list, sweep as reclaim};
 use gsh_model::exit::Exit;
+use gsh_model::lease::Resource;
 use jiff::Timestamp;
 
 use crate::args;
@@ -23,7 +24,7 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         Some(run) => Which::Run(run.clone()),
         None => Which::ExpiredAt(Timestamp::now()),
     };
-    let provider = account.provider(wiring::ClusterSettings::default())?;
+    let provider = account.provider(wiring::ClusterSettings::default(), false)?;
     let found = list(&cx, &provider, &which)
         .await
         .map_err(|f| CliError::inconclusive("cannot list the account").because(&f))?;
@@ -33,7 +34,7 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
     for lease in &found {
         say(format!("{} of run {}, expires {}", lease.lease, lease.run, lease.expires))?;
         for resource in &lease.resources {
-            say(format!("  {resource}"))?;
+            say(format!("  {}", priced(resource)))?;
         }
     }
     let snapshots = match &which {
@@ -53,28 +54,57 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         signals.abort();
         return Ok(Exit::Pass);
     }
-    let mut exit = Exit::Pass;
     for swept in reclaim(&cx, &provider, found).await {
         match swept.result {
             Ok(removed) => say(format!("{}: removed {} resources", swept.found.lease, removed.len()))?,
             Err((left, failure)) => {
-                exit = Exit::Leftovers;
                 say(format!("{}: not removed: {failure}", swept.found.lease))?;
                 for resource in left {
-                    say(format!("  left: {resource}"))?;
+                    say(format!("  left: {}", priced(&resource)))?;
                 }
             }
         }
     }
+    let mut kept = 0_usize;
     for snapshot in snapshots {
         match provider.remove_snapshot(&cx, &snapshot).await {
             Ok(()) => say(format!("{snapshot}: removed"))?,
             Err(failure) => {
-                exit = Exit::Leftovers;
+                kept += 1;
                 say(format!("{snapshot}: not removed: {failure}"))?;
             }
         }
     }
+    // What counts is not what we did but what is there now.
+    let left = list(&cx, &provider, &which)
+        .await
+        .map_err(|f| CliError::inconclusive("the account cannot be listed again, so nothing is proved").because(&f))?;
+    let left: Vec<Resource> = left.into_iter().flat_map(|l| l.resources).collect();
+    let exit = if left.is_empty() && kept == 0 {
+        say("nothing is left".to_owned())?;
+        Exit::Pass
+    } else {
+        say(format!(
+            "{} resources are left; those with a price cost {} EUR a month, net",
+            left.len() + kept,
+            a_month(&left)
+        ))?;
+        Exit::Leftovers
+    };
     signals.abort();
     Ok(exit)
+}
+
+/// A resource with its price.
+fn priced(resource: &Resource) -> String {
+    match resource.cents_per_month {
+        Some(cents) => format!("{resource}, {}.{:02} EUR a month", cents / 100, cents % 100),
+        None => resource.to_string(),
+    }
+}
+
+/// What resources cost together in a month, net.
+pub(crate) fn a_month(left: &[Resource]) -> String {
+    let cents: u64 = left.iter().filter_map(|r| r.cents_per_month).sum();
+    format!("{}.{:02}", cents / 100, cents % 100)
 }

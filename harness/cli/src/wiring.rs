@@ -165,6 +165,16 @@ pub(crate) async fn account(args: &args::Account) -> Result<Account, CliError> {
 }
 
 impl Account {
+    /// Whether it is the cloud's, and not a world of our own.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.name == "hetzner"
+    }
+
+    /// `hetzner` or `embedded`.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// One phrase for people: which provider, and how real.
     pub(crate) fn describe(&self) -> String {
         match self.name {
@@ -196,7 +206,7 @@ impl Account {
     }
 
     /// The provider.
-    pub(crate) fn provider(&self, clusters: ClusterSettings) -> Result<HetznerProvider, CliError> {
+    pub(crate) fn provider(&self, clusters: ClusterSettings, bounded: bool) -> Result<HetznerProvider, CliError> {
         HetznerProvider::new(HetznerConfig {
             endpoint: self.endpoint.clone(),
             name: self.name.to_owned(),
@@ -209,6 +219,7 @@ impl Account {
             open_ports: clusters.open_ports,
             warm: clusters.warm,
             community: clusters.community,
+            bounded,
             ..HetznerConfig::cloud(self.token.clone())
         })
         .map_err(|f| CliError::bug("the provider cannot be set up").because(&f))

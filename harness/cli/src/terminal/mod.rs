@@ -185,6 +185,9 @@ fn end(state: &RunState, color: bool) {
     if !left.is_empty() || !unreleased.is_empty() {
         say("\nleft in the account:");
         left.iter().for_each(|r| say(&format!("  {r}")));
+        if left.iter().any(|r| r.cents_per_month.is_some()) {
+            say(&format!("  together {} EUR a month, net", crate::sweep::a_month(&left)));
+        }
         for (cell, lease) in unreleased {
             let reason = match &lease.end {
                 Some(LeaseEnd::Leaked { reason, .. }) => reason.as_str(),
