@@ -1,13 +1,16 @@
 //! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
 
-mod defects;
+mod account;
 mod blame;
+mod death;
+mod defects;
 mod emulate;
 mod exhaustive;
 mod gate;
 mod input;
 mod intrusive;
 mod journey;
+mod money;
 mod outside;
 mod pipeline;
 mod planning;

@@ -1,0 +1,191 @@
+//! A run whose process is killed outright, at any event: its successor goes on where it stopped, or a sweep removes what
+//! it left. The account is an emulation that lives on, as the real one does.
+//!
+//! Without more said, a few deaths are tried. All of them: `GSH_DEATHS=all cargo nextest run -p gsh --test it death`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use gsh_engine::ledger;
+use gsh_model::event::{Event, EventKind};
+use gsh_model::outcome::{Outcome, Subject, Why};
+use gsh_model::run::RunState;
+
+use crate::account::Account;
+use crate::program::{Ended, Program};
+
+/// An account in which many runs do not use up the hour.
+const HEALTHY: &str = "[hetzner]\nrate-limit = 1000000\n";
+
+/// For a run of three cells on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The events of which the next one finds the process dead, when only some are tried: while ordering, installing,
+/// examining, tearing down, and at the very end.
+const SOME: [usize; 4] = [5, 24, 52, 96];
+
+/// Starts a run of three cells with one scenario each.
+fn start(account: &Account, program: &Program) -> Child {
+    let matrix = program.matrix(&[("size", &["single"]), ("gitpod", &["2022.11.1", "2022.11.2", "2022.11.3"])]);
+    account
+        .command(program)
+        .args(["run", "--provider", "hetzner", "--cover", "full", "--scenario", "workspace-start", "--quiet"])
+        .arg("--matrix")
+        .arg(matrix)
+        .arg("--out")
+        .arg(program.out())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(program.folder().join("said")).expect("a file"))
+        .spawn()
+        .expect("gsh starts")
+}
+
+fn lines(ledger: &Path) -> usize {
+    std::fs::read(ledger).map_or(0, |bytes| bytes.iter().filter(|b| **b == b'\n').count())
+}
+
+/// Kills a run when its ledger has this many lines; says whether it was still alive.
+fn killed_after(n: usize, account: &Account, program: &Program) -> bool {
+    let mut child = start(account, program);
+    let path = program.out().join(ledger::FILE_NAME);
+    let began = Instant::now();
+    loop {
+        if lines(&path) >= n {
+            child.kill().expect("SIGKILL");
+            return child.wait().expect("it is dead").code().is_none();
+        }
+        if let Some(ended) = child.try_wait().expect("its state") {
+            let said = std::fs::read_to_string(program.folder().join("said")).unwrap_or_default();
+            assert!(ended.success(), "a run that nobody kills passes: {said}");
+            return false;
+        }
+        assert!(began.elapsed() < PATIENCE, "{n} events within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn events(program: &Program) -> Vec<Event> {
+    ledger::read(&program.out().join(ledger::FILE_NAME)).expect("the ledger can be read")
+}
+
+fn gsh(account: &Account, program: &Program, args: &[&str]) -> Ended {
+    program.ended(account.command(program).args(args).output().expect("gsh starts"))
+}
+
+/// What must hold after somebody went on with it.
+fn examine_resumed(n: usize, account: &Account, program: &Program, ended: &Ended, planned: bool) {
+    let shown = format!("killed after {n} events: {}", ended.stderr);
+    assert_eq!(account.there(), Vec::<String>::new(), "{shown}");
+    if !planned {
+        assert_eq!(ended.code, 2, "there was nothing to go on with; {shown}");
+        return;
+    }
+    assert_eq!(ended.code, 0, "{shown}");
+    let events = events(program);
+    let state = RunState::replay(&events).expect("one legal ledger");
+    assert_eq!(state.resumed.len(), 1, "{shown}");
+    assert!(state.finished.is_some() && state.inventory == Some(Vec::new()), "{shown}");
+    assert!(state.outcomes().all(|(_, _, o)| o == Outcome::Passed), "{shown}");
+    let mut ends: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for event in &events {
+        if let EventKind::SubjectFinished { cell, subject: Subject::Scenario(id), outcome, .. } = &event.kind
+            && !matches!(outcome, Outcome::Inconclusive { why: Why::Interrupted, .. })
+        {
+            *ends.entry((cell.to_string(), id.to_string())).or_default() += 1;
+        }
+    }
+    assert!(ends.values().all(|n| *n == 1) && ends.len() == 3, "no finished scenario runs again: {ends:?}; {shown}");
+    assert_eq!(ended.results()["complete"], true, "{shown}");
+    assert!(ended.outcomes().iter().all(|(_, _, o)| o == "passed"), "{shown}");
+    roxmltree::Document::parse(&ended.file("junit.xml")).expect("JUnit is XML");
+}
+
+/// What must hold after a sweep alone.
+fn examine_swept(n: usize, account: &Account, program: &Program, run: &str) {
+    let swept = gsh(account, program, &["sweep", "--provider", "hetzner", "--run", run]);
+    let shown = format!("killed after {n} events: {}{}", swept.stdout, swept.stderr);
+    assert_eq!(swept.code, 0, "{shown}");
+    assert_eq!(account.there(), Vec::<String>::new(), "{shown}");
+    if program.out().join("results.json").exists() {
+        // What the dead process wrote is whole, and what it did not live to see is an error, not an absence.
+        let left = program.ended(program.command().arg("--version").output().expect("gsh starts"));
+        assert_eq!(left.results()["cells"].as_array().map(Vec::len), Some(3), "{shown}");
+        roxmltree::Document::parse(&left.file("junit.xml")).expect("JUnit is XML");
+    }
+    let report = gsh(account, program, &["report", &program.out().display().to_string(), "--format", "json"]);
+    assert_eq!(report.code, 0, "{}", report.stderr);
+}
+
+/// One death, twice: gone on with, and swept. Says whether the run lived that long.
+fn death(account: &Account, n: usize) -> bool {
+    let program = Program::new();
+    if !killed_after(n, account, &program) {
+        return false;
+    }
+    let planned = events(&program).iter().any(|e| matches!(e.kind, EventKind::RunPlanned { .. }));
+    let out = program.out().display().to_string();
+    let resumed = gsh(account, &program, &["run", "--provider", "hetzner", "--resume", &out, "--quiet"]);
+    examine_resumed(n, account, &program, &resumed, planned);
+
+    let program = Program::new();
+    if killed_after(n, account, &program) {
+        let first = events(&program).into_iter().next();
+        if let Some(Event { kind: EventKind::RunStarted { run, .. }, .. }) = first {
+            examine_swept(n, account, &program, run.as_str());
+        }
+    }
+    true
+}
+
+#[test]
+fn a_run_that_was_killed_is_gone_on_with_or_swept_and_leaves_nothing() {
+    let all = std::env::var_os("GSH_DEATHS").is_some_and(|v| v == "all");
+    let account = Account::start(HEALTHY);
+    if !all {
+        let lived = SOME.iter().filter(|n| death(&account, **n)).count();
+        assert!(lived >= 3, "only {lived} of {} deaths came before the end", SOME.len());
+        return;
+    }
+    for n in 1..1000 {
+        if !death(&account, n) {
+            assert!(n > 90, "a run of three cells has only {n} events");
+            return;
+        }
+    }
+    panic!("the run never ends");
+}
+
+#[test]
+fn a_run_that_lives_is_not_gone_on_with_by_another_process() {
+    let account = Account::start(HEALTHY);
+    let program = Program::new();
+    let mut child = start(&account, &program);
+    let began = Instant::now();
+    while lines(&program.out().join(ledger::FILE_NAME)) < 3 {
+        assert!(began.elapsed() < PATIENCE, "the run begins");
+        std::thread::yield_now();
+    }
+    let out = program.out().display().to_string();
+    let refused = gsh(&account, &program, &["run", "--provider", "hetzner", "--resume", &out]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("another process is at work on it"), "{}", refused.stderr);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("it is dead");
+
+    // Another run in the same account, while the first one's things are swept: neither notices the other.
+    let other = Program::new();
+    let mut beside = start(&account, &other);
+    let run = match events(&program).first().map(|e| e.kind.clone()) {
+        Some(EventKind::RunStarted { run, .. }) => run,
+        first => panic!("{first:?}"),
+    };
+    let swept = gsh(&account, &program, &["sweep", "--provider", "hetzner", "--run", run.as_str()]);
+    assert_eq!(swept.code, 0, "{}{}", swept.stdout, swept.stderr);
+    assert!(beside.wait().expect("it ends").success(), "the run beside it passes");
+    assert_eq!(account.there(), Vec::<String>::new());
+    let state = RunState::replay(&events(&other)).expect("a ledger");
+    assert!(state.outcomes().all(|(_, _, o)| o == Outcome::Passed));
+    assert!(state.cells.iter().all(|c| c.cost().is_some_and(|cost| cost.gross > cost.net)), "every cell has its cost");
+}
