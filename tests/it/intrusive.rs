@@ -94,7 +94,8 @@ async fn nothing_is_left_by_success_or_an_interrupt_and_what_a_kill_leaves_goes_
     assert!(code == 3 || code == 0, "interrupted, or just done: {code} {said}");
     assert_eq!(cluster.workspaces().await, Vec::<Value>::new(), "{said}");
 
-    let states: [(&str, usize, fn(&Value) -> bool); 3] = [
+    type State = (&'static str, usize, fn(&Value) -> bool);
+    let states: [State; 3] = [
         ("a workspace was asked for", 1, |_| true),
         ("a workspace runs", 1, |p| p["status"]["phase"] == "Running"),
         ("it was stopped and started again from its backup", 2, |_| true),

@@ -77,9 +77,7 @@ impl Installed {
                 all.push(typed(kind, object));
             }
         }
-        for namespace in ["cert-manager"] {
-            all.insert(0, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
-        }
+        all.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}}));
         let secret = reader.get(Kind::Secret, "gitpod", "ca-certificate").await.expect("an answer").expect("a Secret");
         all.push(typed(Kind::Secret, secret));
         // Pods are only let in where their account exists.
