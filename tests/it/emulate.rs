@@ -2,7 +2,7 @@
 //! test says so.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -46,17 +46,19 @@ impl Emulation {
 
     /// With a cluster that has Gitpod on it; its kubeconfig and its site are in the environment.
     pub(crate) fn installed() -> Self {
-        Self::with(&["--installed"], 6)
+        let folder = Program::new();
+        let kubeconfig = folder.folder().join("kubeconfig").display().to_string();
+        Self::in_folder(folder, &["--installed", &kubeconfig], 6)
     }
 
     fn with(args: &[&str], lines: usize) -> Self {
-        let program = Program::new();
+        Self::in_folder(Program::new(), args, lines)
+    }
+
+    fn in_folder(program: Program, args: &[&str], lines: usize) -> Self {
         let said = std::fs::File::create(program.folder().join("said")).expect("a file");
         let mut command = program.command();
         command.arg("emulate").args(args);
-        if !args.is_empty() {
-            command.arg(program.folder().join("kubeconfig"));
-        }
         let mut child = command.stdout(Stdio::piped()).stderr(said).spawn().expect("gsh starts");
         let stdout = child.stdout.take().expect("piped");
         let environment: Vec<(String, String)> = BufReader::new(stdout)
@@ -273,4 +275,48 @@ fn use_cluster(program: &Program, address: &str, kubeconfig: &str) {
     ok(&["delete", "namespace", "outside", "--timeout=60s"]);
     let gone = run(&mut kubectl(&["get", "deployment/web"]));
     assert!(both(&gone).contains("not found"), "{}", both(&gone));
+}
+
+/// One GET of an API at `endpoint`, as bytes on a connection: status line, headers and body.
+fn get(endpoint: &str, path: &str, token: &str) -> String {
+    let host = endpoint.strip_prefix("http://").and_then(|e| e.strip_suffix("/v1")).expect(endpoint);
+    let mut stream = TcpStream::connect(host).expect("the API listens");
+    let head =
+        format!("GET /v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn the_seed_decides_the_token_and_the_log_has_every_request() {
+    let token = |args: &[&str]| {
+        let emulation = Emulation::with(args, 3);
+        let value = |name: &str| emulation.environment.iter().find(|(n, _)| n == name).expect(name).1.clone();
+        let (endpoint, token) = (value("HCLOUD_ENDPOINT"), value("HCLOUD_TOKEN"));
+        for (path, status) in [("/servers", "200 OK"), ("/nowhere", "404 Not Found")] {
+            let answer = get(&endpoint, path, &token);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        }
+        assert!(get(&endpoint, "/servers", "somebody-elses").starts_with("HTTP/1.1 401"));
+        emulation.interrupt();
+        token
+    };
+    let folder = Program::new();
+    let log = folder.folder().join("requests.jsonl");
+    let file = log.display().to_string();
+    let seven = token(&["--seed", "7", "--latency", "1", "--virtual-time", "--request-log", &file]);
+    assert_eq!(token(&["--seed", "7"]), seven);
+    assert_ne!(token(&["--seed", "8"]), seven);
+    let lines = std::fs::read_to_string(log).expect("the log");
+    let lines: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let seen: Vec<(&str, u64)> =
+        lines.iter().map(|l| (l["path"].as_str().expect("a path"), l["status"].as_u64().expect("a status"))).collect();
+    assert_eq!(seen, [("/servers", 200), ("/nowhere", 404), ("/servers", 401)]);
+    assert!(lines.iter().all(|l| l["ms"].as_u64().is_some_and(|ms| ms >= 1)), "the latency: {lines:?}");
+    assert!(!lines.iter().any(|l| l.to_string().contains(&seven)), "no token in the log");
+
+    let bad = run(folder.command().args(["emulate", "--request-log", "/nowhere/at/all"]));
+    assert_eq!(bad.status.code(), Some(2), "{}", both(&bad));
 }

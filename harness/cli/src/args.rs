@@ -416,6 +416,22 @@ pub(crate) struct Emulate {
     /// What to install: axis=value,…; every other axis at its default.
     #[arg(long, value_name = "AXIS=VALUE", value_delimiter = ',', requires = "installed")]
     pub(crate) cell: Vec<String>,
+    /// Seed of ids, tokens and the fault script's chances: the same seed gives the same token. Default: the world file's.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Every answer of the Hetzner API takes this many milliseconds longer.
+    #[arg(long, value_name = "MS")]
+    pub(crate) latency: Option<u64>,
+    /// Waiting for an action costs one look: the cloud's clock jumps ahead to what is due next whenever somebody reads.
+    ///
+    /// Of use with a world file that has realistic `takes-ms`. Machines, clusters and the client's own pauses between two
+    /// looks take their real time; a client that measures by the dates in the answers sees long ones. The rate limit's
+    /// bucket fills by the same clock.
+    #[arg(long)]
+    pub(crate) virtual_time: bool,
+    /// File for a log of all requests, one JSON object a line, written as they are answered.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request_log: Option<PathBuf>,
 }
 
 #[cfg(feature = "embedded")]

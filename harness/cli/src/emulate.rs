@@ -15,7 +15,17 @@ use crate::wiring::embedded::{self, spec};
 /// Serves a world until a signal comes. The environment of the usual clients goes to stdout, ready to be sourced.
 pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
     let cell = installed::cell(&args.cell)?;
-    let world = Embedded::start(spec(args.world.as_deref())?, args.at())
+    let mut spec = spec(args.world.as_deref())?;
+    spec.seed = args.seed.unwrap_or(spec.seed);
+    spec.hetzner.latency_ms = args.latency.unwrap_or(spec.hetzner.latency_ms);
+    spec.hetzner.virtual_time |= args.virtual_time;
+    if let Some(file) = &args.request_log {
+        // Before anything is served: a log that cannot be written is an error in the arguments.
+        std::fs::File::create(file)
+            .map_err(|e| CliError::usage(format!("cannot write the log `{}`", file.display())).because(&e))?;
+        spec.requests_to = Some(file.clone());
+    }
+    let world = Embedded::start(spec, args.at())
         .await
         .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
     let endpoint = world.endpoint();
