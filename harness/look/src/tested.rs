@@ -156,7 +156,7 @@ mod tests {
                 axes: cell.clone(),
                 servers: 1,
                 took_s: 1,
-                cents: None,
+                cost: None,
                 subjects: vec![
                     subject(Subject::Install, OutcomeKind::Passed),
                     subject(Subject::Scenario(ScenarioId::of("workspace-start")), outcome),
