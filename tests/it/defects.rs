@@ -68,6 +68,15 @@ impl Objects {
             o["data"]["config.yaml"] = serde_norway::to_string(&config).expect("YAML").into();
         });
     }
+
+    /// The record of a second installation.
+    pub(crate) fn copy_record_to(&mut self, namespace: &str) {
+        let record = self.0.iter().find(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == "gitpod").cloned();
+        let mut record = record.expect("the record");
+        record["metadata"]["namespace"] = namespace.into();
+        self.0.insert(0, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        self.add(record);
+    }
 }
 
 fn at<'a>(object: &'a mut Value, pointer: &str) -> &'a mut Value {

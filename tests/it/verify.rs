@@ -146,7 +146,73 @@ async fn a_healthy_installation_is_green_and_each_defect_shows_as_exactly_its_co
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    roles(&installed, &objects).await;
+    absences(&installed, &objects).await;
     installed.emulation.interrupt();
+}
+
+/// Under exactly the printed roles everything can be seen; with one verb less, exactly what needs it cannot be told.
+async fn roles(installed: &Installed, objects: &[Value]) {
+    let program = Program::new();
+    let (code, printed, stderr) = text(&verify(&program, &["--print-rbac"]));
+    assert_eq!(code, 0, "{stderr}");
+    let roles = documents(&printed);
+    let with = |roles: &[Value]| [objects.to_vec(), roles.to_vec()].concat();
+    let still = Still::start(with(&roles)).await.expect("a cluster");
+    let config = still.kubeconfig_of("gitpod", "gsh-verify").expect("an account");
+    let (code, results, stderr) = at(&still, &config, installed, &[]).await;
+    assert_eq!((code, codes(&results)), (0, (BTreeSet::new(), BTreeSet::new())), "{stderr}");
+    // Not even one refusal, but for the question where Gitpod is, which has a narrower second form.
+    let refused: Vec<String> =
+        still.requests().into_iter().filter(|r| r.status == 403).map(|r| format!("{} {}", r.method, r.path)).collect();
+    assert_eq!(refused, ["GET /api/v1/configmaps"], "{refused:?}");
+
+    let mut less = roles.clone();
+    for rule in less.iter_mut().flat_map(|o| o["rules"].as_array_mut().into_iter().flatten()) {
+        if let Some(resources) = rule["resources"].as_array_mut() {
+            resources.retain(|r| r != "certificates");
+        }
+    }
+    let still = Still::start(with(&less)).await.expect("a cluster");
+    let config = still.kubeconfig_of("gitpod", "gsh-verify").expect("an account");
+    let (code, results, stderr) = at(&still, &config, installed, &[]).await;
+    let (bad, unknown) = codes(&results);
+    let wanted = ["203", "401", "403", "404"].map(|c| format!("GSH-LOOK-{c}"));
+    assert_eq!((code, bad, unknown), (3, BTreeSet::new(), wanted.into_iter().collect()), "{stderr}");
+    assert!(results.to_string().contains("cannot list resource \\\"certificates\\\""), "{results}");
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    use serde::Deserialize as _;
+    let documents = serde_norway::Deserializer::from_str(text);
+    documents.map(|d| Value::deserialize(d).expect("YAML")).filter(|v| !v.is_null()).collect()
+}
+
+/// What is not there, or may not be seen, is one clear line.
+async fn absences(installed: &Installed, objects: &[Value]) {
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": "gitpod"}});
+    let still = Still::start([objects.to_vec(), vec![account]].concat()).await.expect("a cluster");
+    let config = still.kubeconfig_of("gitpod", "nobody").expect("an account");
+    let (code, _, stderr) = at(&still, &config, installed, &[]).await;
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.starts_with("error: nothing may be looked at in the cluster at https://127.0.0.1:"), "{stderr}");
+    assert!(stderr.contains("User \"system:serviceaccount:gitpod:nobody\" cannot list"), "{stderr}");
+
+    let still = Still::start(Vec::new()).await.expect("a cluster");
+    let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &[]).await;
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.starts_with("error: there is no Gitpod in the cluster at"), "{stderr}");
+    let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &["--namespace", "default"]).await;
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.starts_with("error: there is no Gitpod in the namespace `default`"), "{stderr}");
+
+    let mut two = Objects(objects.to_vec());
+    two.copy_record_to("elsewhere");
+    let still = Still::start(two.0).await.expect("a cluster");
+    let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &[]).await;
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("there are several installations, in the namespaces elsewhere, gitpod"), "{stderr}");
 }
 
 /// One run without a cluster.
