@@ -89,6 +89,11 @@ fn at<'a>(object: &'a mut Value, pointer: &str) -> &'a mut Value {
     }
 }
 
+fn waiting(pod: &mut Value, reason: &str, message: &str) {
+    let state = json!({"waiting": {"reason": reason, "message": message}});
+    pod["status"]["containerStatuses"][0]["state"] = state;
+}
+
 /// One thing wrong.
 pub(crate) struct Defect {
     pub(crate) title: &'static str,
@@ -214,6 +219,15 @@ pub(crate) const DEFECTS: &[Defect] = &[
         o.add(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrations-2", "namespace": "gitpod"},
             "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": "m:1"}]}}},
             "status": {"failed": 7, "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}));
+    }),
+    defect("an image is gone from its registry", &["306"], |o| {
+        o.pod("dashboard", |p| waiting(p, "ImagePullBackOff", "manifest unknown: eu.gcr.io/x/dashboard:1 not found"));
+    }),
+    defect("a component keeps ending", &["306"], |o| {
+        o.pod("server", |p| {
+            waiting(p, "CrashLoopBackOff", "back-off 5m0s restarting failed container");
+            p["status"]["containerStatuses"][0]["restartCount"] = json!(9);
+        });
     }),
     defect("a component has found no node", &["307"], |o| {
         o.pod("blobserve", |p| {

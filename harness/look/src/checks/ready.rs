@@ -165,3 +165,30 @@ fn restarts(case: &Case<'_>) -> Verdict {
     });
     Verdict::of(format!("fewer than {RESTARTS} restarts of any container"), wrong.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::Record;
+    use crate::sight::Sight;
+
+    #[test]
+    fn an_image_out_of_reach_and_a_container_that_keeps_ending_are_told() {
+        for (reason, message) in
+            [("ImagePullBackOff", "manifest unknown: x:1 not found"), ("CrashLoopBackOff", "back-off")]
+        {
+            let waiting = json!({ "waiting": { "reason": reason, "message": message } });
+            let pod = json!({ "metadata": { "name": "server-1", "namespace": "gitpod" },
+                "status": { "containerStatuses": [{ "name": "server", "restartCount": 9, "state": waiting, "lastState": {} }] } });
+            let sight = Sight::of("gitpod", "v1.24.17+k3s1", BTreeMap::from([(Kind::Pod, Ok(vec![pod]))]));
+            let record = Record::of(&sight);
+            let case = Case { sight: &sight, record: &record, now: Timestamp::UNIX_EPOCH };
+            assert!(matches!(pods(&case), Verdict::Bad { .. }), "{reason}: {:?}", pods(&case));
+        }
+    }
+}
