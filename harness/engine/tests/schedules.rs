@@ -331,10 +331,6 @@ impl Installer for Product {
             wsman: WsmanCredentials { ca: String::new(), cert: String::new(), key: Secret::new("client key", "none") },
         })
     }
-
-    async fn inspect(&self, _: &Cx, _: &Cluster) -> Result<(Cell, Installation), Failure> {
-        Err(Failure::harness("GSH-TST-011", "nothing", "not asked in this test"))
-    }
 }
 
 thread_local! {
