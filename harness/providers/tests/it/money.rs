@@ -116,7 +116,7 @@ async fn a_survey_tells_what_is_not_ours_and_what_has_expired_and_changes_nothin
         warnings,
         [
             "1 things in this project are not gsh's; they are never touched",
-            "5 things of earlier runs have expired and still cost money"
+            "4 things of earlier runs have expired and still cost money"
         ]
     );
     assert_eq!(lease::left(&account.cloud), before);
