@@ -27,7 +27,7 @@ use gsh_model::outcome::{Evidence, Outcome, Subject};
 use gsh_model::plan::{Plan, Selection, plan};
 use gsh_model::run::RunState;
 use gsh_model::scenario::Need;
-use gsh_providers::{HetznerConfig, HetznerProvider};
+use gsh_providers::{HetznerConfig, HetznerProvider, Pace};
 
 use crate::program::Program;
 
@@ -109,6 +109,7 @@ async fn go(world: &Embedded, n: usize, ledger: Fragile, stop: Stop, observer: B
     let config = HetznerConfig {
         endpoint: world.endpoint(),
         name: "embedded".to_owned(),
+        pace: Pace::loopback(),
         reach: Reach::with_ports(world.moved_ports()),
         ..HetznerConfig::cloud(Secret::new("API token", world.token()))
     };
