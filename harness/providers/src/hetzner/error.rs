@@ -139,6 +139,12 @@ impl ApiError {
         Self { call: call.into(), told: Box::default(), trouble }
     }
 
+    /// Whether another action holds the thing: it will be free when that has ended.
+    #[must_use]
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(&self.trouble, Trouble::Refused { code, .. } if matches!(code.as_str(), "locked" | "resource_locked"))
+    }
+
     /// Whether the cloud has no machine of that kind there: the next candidate may do.
     #[must_use]
     pub(crate) fn is_capacity(&self) -> bool {

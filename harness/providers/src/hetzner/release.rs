@@ -3,6 +3,7 @@
 //! **Invariant:** every list here carries a label selector of ours. Nothing is deleted that was not in such a list.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::future::join_all;
 use gsh_engine::cx::Cx;
@@ -37,6 +38,9 @@ const KINDS: [(Kind, &str); 9] = [
 
 /// How often the whole is gone through before what is left counts as left.
 const PASSES: u32 = 6;
+/// The shortest pause between two passes while something is locked. A lock ends when its action does, which may take
+/// minutes; it costs a pass of requests to find that out.
+const LOCKED: Duration = Duration::from_millis(500);
 
 /// Something found, with where it stands in [`KINDS`].
 #[derive(Debug, Clone)]
@@ -83,7 +87,8 @@ impl HetznerProvider {
         let scope = Scope::Lease(lease);
         let mut removed: Vec<Resource> = Vec::new();
         let mut trouble: Option<ApiError> = None;
-        for pass in 0..PASSES {
+        let (mut pass, mut counted) = (0, 0);
+        while counted < PASSES {
             let found = match self.all_of(cx, lease).await {
                 Ok(found) => found,
                 Err(e) => {
@@ -96,10 +101,17 @@ impl HetznerProvider {
                 return Ok(Released { removed });
             }
             // Out of time, what is left is worth more than another try: it must be told.
-            if pass > 0 && (cx.left().is_zero() || !rest(cx, self.config.pace.pause(pass)).await) {
+            let locked = trouble.as_ref().is_some_and(ApiError::is_locked);
+            let shortest = if locked { LOCKED } else { Duration::ZERO };
+            if pass > 0 && (cx.left().is_zero() || !rest(cx, self.config.pace.pause(pass).max(shortest)).await) {
                 break;
             }
             trouble = self.sweep_once(cx, &found).await.err();
+            pass += 1;
+            // Waiting for a lock is bounded by the time for teardown alone: what is locked will be free.
+            if !trouble.as_ref().is_some_and(ApiError::is_locked) {
+                counted += 1;
+            }
             for found in &found {
                 let resource = self.resource(found);
                 if !removed.contains(&resource) {
