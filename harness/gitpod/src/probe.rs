@@ -14,8 +14,8 @@ use gsh_engine::failure::Failure;
 use gsh_engine::provider::Cluster;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachParams, AttachedProcess, DeleteParams, PostParams};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, AttachParams, AttachedProcess, DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Join};
 use tokio::net::TcpListener;
@@ -33,6 +33,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Probe {
     pods: Api<Pod>,
+    events: Api<Event>,
     namespace: String,
     name: String,
     lease: String,
@@ -44,6 +45,7 @@ impl Probe {
     pub fn new(cluster: &Cluster, namespace: &str, name: &str) -> Self {
         Self {
             pods: Api::namespaced(cluster.kube.clone(), namespace),
+            events: Api::namespaced(cluster.kube.clone(), namespace),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             lease: cluster.lease.as_str().to_owned(),
@@ -95,7 +97,10 @@ impl Probe {
         let running = wait::until(cx, &what, START, || async {
             let pod = self.pods.get_opt(&self.name).await;
             let pod = pod.map_err(|e| api::failure(&e, Blame::Harness, check, &what))?;
-            let seen = progress(pod.as_ref());
+            let seen = match progress(pod.as_ref()) {
+                Progress::NotYet(text) => Progress::NotYet(self.why_backing_off(&text).await.unwrap_or(text)),
+                Progress::Ready(()) => Progress::Ready(()),
+            };
             // A rate limit or an image that is not there does not go away while somebody waits.
             match &seen {
                 Progress::NotYet(text) if text.contains("toomanyrequests") || text.contains("not found") => {
@@ -105,6 +110,17 @@ impl Probe {
             }
         });
         running.await.map_err(|e| e.blame(Blame::Environment, check))
+    }
+
+    /// Why the image could not be pulled. A pod that backs off says only that it does, and its state before that is too
+    /// short to be sure to be seen: the reason is in the kubelet's events.
+    async fn why_backing_off(&self, text: &str) -> Option<String> {
+        if !text.starts_with("ImagePullBackOff") {
+            return None;
+        }
+        let of_this = ListParams::default().fields(&format!("involvedObject.name={}", self.name));
+        let events = self.events.list(&of_this).await.ok()?;
+        events.items.into_iter().filter_map(|e| e.message).find(|m| m.starts_with("Failed to pull image"))
     }
 
     /// Its address in the pod network.
