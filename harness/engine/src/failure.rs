@@ -94,3 +94,18 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
+
+/// An error with its causes in one line, each said once: libraries tend to repeat a cause in the text above it.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(e) = next {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = e.source();
+    }
+    text
+}

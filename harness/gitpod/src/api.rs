@@ -4,7 +4,7 @@
 //! that they do not know. Paths come from a table of our own instead of discovery, which saves a round of requests.
 
 use gsh_engine::cx::Cx;
-use gsh_engine::failure::Failure;
+use gsh_engine::failure::{Failure, chain};
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use http::StatusCode;
@@ -175,20 +175,6 @@ pub(crate) fn text(error: &kube::Error) -> String {
         kube::Error::Api(status) => format!("{} {}: {}", status.code, status.reason, status.message),
         other => chain(other),
     }
-}
-
-/// An error with its causes in one line, each said once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(e) = next {
-        let more = e.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = e.source();
-    }
-    text
 }
 
 /// Whether the same request may succeed in a moment.

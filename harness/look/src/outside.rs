@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use gsh_engine::failure::chain;
 use gsh_gitpod::http::{Front, FrontError};
 use gsh_model::outcome::Blame;
 use gsh_ssh::{HostKey, SshError, banner, host_key};
@@ -99,12 +100,7 @@ fn front(site: &Outside) -> Result<(IpAddr, Front), String> {
 
 /// What no answer amounts to: a network in between tells nothing about the site.
 fn no_answer(error: &FrontError, expected: String) -> Verdict {
-    let mut observed = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        observed = format!("{observed}: {cause}");
-        next = cause.source();
-    }
+    let observed = chain(error);
     match error.blame() {
         Blame::Environment | Blame::Harness => Verdict::Unknown(observed),
         Blame::Product => Verdict::Bad { expected, observed },

@@ -1,5 +1,6 @@
 //! Requests that read: the only ones there are in this crate.
 
+use gsh_engine::failure::chain;
 use http::Request;
 use serde_json::Value;
 
@@ -199,19 +200,6 @@ impl Unseen {
             other => Self::NoAnswer(chain(other)),
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(e) = next {
-        let more = e.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = e.source();
-    }
-    text
 }
 
 /// Reads from one cluster. It has no method that writes, and hands its client to nobody.

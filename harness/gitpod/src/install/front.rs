@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
-use gsh_engine::failure::Failure;
+use gsh_engine::failure::{Failure, chain};
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use http::StatusCode;
 
-use crate::api;
 use crate::http::Front;
 
 /// Waits until `/api/version` is the installer's version. Right after the pods are ready the front may still say sorry, so
@@ -29,7 +28,7 @@ pub(crate) async fn version(cx: &Cx, front: &Front, version: &str, patience: Dur
                 let text: String = reply.text().trim().chars().take(80).collect();
                 Progress::NotYet(format!("{} `{text}`", reply.status))
             }
-            Err(e) => Progress::NotYet(api::chain(&e)),
+            Err(e) => Progress::NotYet(chain(&e)),
         })
     })
     .await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
-use gsh_engine::failure::Failure;
+use gsh_engine::failure::{Failure, chain};
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -131,14 +131,4 @@ pub async fn no_traefik(client: &kube::Client, ours: Blame) -> Result<(), Failur
         }
         Err(e) => Err(Failure::environment("GSH-K3S-005", "an answer about Traefik", "none").because(&e)),
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
