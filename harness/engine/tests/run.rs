@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,14 +9,11 @@ use gsh_engine::artifacts::Artifacts;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::installer::{Installation, Installer, WsmanCredentials};
+use gsh_engine::installer::{Installation, Installer};
 use gsh_engine::ledger::Append;
-use gsh_engine::provider::{
-    Cluster, FoundLease, LeaseRequest, Node, NodeRole, Provider, ReleaseFailure, Released, Site, Stores,
-};
-use gsh_engine::reach::Reach;
+use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, Provider, ReleaseFailure, Released, Site};
 use gsh_engine::run::{Job, Observer, RunEnd, Settings, run};
-use gsh_engine::secret::{Scrubber, Secret};
+use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
 use gsh_model::axis::{Cell, Shift};
 use gsh_model::cover::Cover;
@@ -29,6 +25,8 @@ use gsh_model::plan::{Plan, PlannedCell, PlannedScenario};
 use gsh_model::run::RunState;
 use gsh_model::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
 use jiff::Timestamp;
+
+mod lent;
 
 /// What goes wrong, by the step where it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,24 +110,14 @@ impl Provider for Cloud {
         }
         let token = cx.secret("join token", "canary-join-token");
         cx.note(&format!("joined with {}", token.expose())).await;
-        let service = tower_service();
-        Ok(Cluster {
-            lease: request.lease.clone(),
-            nodes: Vec::new(),
-            ingress: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ingress_inside: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            kube: service,
-            kubeconfig: Secret::new("kubeconfig", "none"),
-            stores: Stores::default(),
-            reach: Reach::direct(),
-        })
+        Ok(lent::cluster(&request.lease, Vec::new()))
     }
 
     async fn grow(&self, _cx: &Cx, lease: &LeaseId) -> Result<Node, Failure> {
         let name = format!("{lease}-grown");
         tokio::time::sleep(Duration::from_secs(2)).await;
         self.account.add(&name, lease);
-        Ok(Node { name, role: NodeRole::Worker, public: IpAddr::V4(Ipv4Addr::LOCALHOST), private: None, login: None })
+        Ok(lent::node(name))
     }
 
     async fn release(&self, _cx: &Cx, lease: &LeaseId) -> Result<Released, ReleaseFailure> {
@@ -172,26 +160,13 @@ impl Provider for Cloud {
 }
 
 /// A client of an API that is never asked.
-fn tower_service() -> kube::Client {
-    let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
-        Err::<http::Response<kube::client::Body>, _>(io::Error::other("no cluster in this test"))
-    });
-    kube::Client::new(service, "default")
-}
-
 struct Product {
     trouble: Trouble,
 }
 
 impl Installer for Product {
     fn site(&self, _cx: &Cx, lease: &LeaseId, _cell: &Cell) -> Result<Site, Failure> {
-        Ok(Site {
-            domain: format!("{lease}.test"),
-            node_registry: format!("reg.{lease}.test:20000"),
-            ca_pem: None,
-            cert_pem: String::new(),
-            key: Secret::new("site key", "none"),
-        })
+        Ok(lent::site(lease))
     }
 
     async fn install(&self, _: &Cx, _: &Cluster, _: &Cell, site: &Site) -> Result<Installation, Failure> {
@@ -203,16 +178,7 @@ impl Installer for Product {
             Trouble::InstallPanics => panic!("install panics"),
             _ => {}
         }
-        Ok(Installation {
-            namespace: "gitpod".to_owned(),
-            domain: site.domain.clone(),
-            version: "2022.11.3".to_owned(),
-            ca_pem: None,
-            gateway_host_key: None,
-            workspace_image: String::new(),
-            ide_image: String::new(),
-            wsman: WsmanCredentials { ca: String::new(), cert: String::new(), key: Secret::new("client key", "none") },
-        })
+        Ok(lent::installation("gitpod".to_owned(), site))
     }
 }
 

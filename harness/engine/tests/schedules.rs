@@ -9,7 +9,6 @@
 use std::cell::Cell as Slot;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,14 +16,11 @@ use gsh_engine::artifacts::Artifacts;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::installer::{Installation, Installer, WsmanCredentials};
+use gsh_engine::installer::{Installation, Installer};
 use gsh_engine::ledger::Append;
-use gsh_engine::provider::{
-    Cluster, FoundLease, LeaseRequest, Node, NodeRole, Provider, ReleaseFailure, Released, Site, Stores,
-};
-use gsh_engine::reach::Reach;
+use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, Provider, ReleaseFailure, Released, Site};
 use gsh_engine::run::{Job, Observer, Settings, resume, run};
-use gsh_engine::secret::{Scrubber, Secret};
+use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
 use gsh_engine::sweep::{Which, list, sweep};
 use gsh_model::axis::{Cell, Shift, Size};
@@ -42,6 +38,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+mod lent;
 
 /// Cents for each started hour of a server, net and gross alike.
 const CENTS: u64 = 10;
@@ -195,26 +193,8 @@ impl Provider for Cloud {
                 return Err(lost);
             }
         }
-        let node = |(name, _): (String, Thing)| Node {
-            name,
-            role: NodeRole::Worker,
-            public: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            private: None,
-            login: None,
-        };
-        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
-            Err::<http::Response<kube::client::Body>, _>(io::Error::other("no cluster in this test"))
-        });
-        Ok(Cluster {
-            lease: request.lease.clone(),
-            nodes: self.of(&request.lease).into_iter().map(node).collect(),
-            ingress: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ingress_inside: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            kube: kube::Client::new(service, "default"),
-            kubeconfig: Secret::new("kubeconfig", "none"),
-            stores: Stores::default(),
-            reach: Reach::direct(),
-        })
+        let nodes = self.of(&request.lease).into_iter().map(|(name, _)| lent::node(name)).collect();
+        Ok(lent::cluster(&request.lease, nodes))
     }
 
     async fn grow(&self, _: &Cx, _: &LeaseId) -> Result<Node, Failure> {
@@ -301,13 +281,7 @@ struct Product(Mutex<StdRng>);
 
 impl Installer for Product {
     fn site(&self, _: &Cx, lease: &LeaseId, _: &Cell) -> Result<Site, Failure> {
-        Ok(Site {
-            domain: format!("{lease}.test"),
-            node_registry: format!("reg.{lease}.test:20000"),
-            ca_pem: None,
-            cert_pem: String::new(),
-            key: Secret::new("site key", "none"),
-        })
+        Ok(lent::site(lease))
     }
 
     async fn install(&self, _: &Cx, cluster: &Cluster, _: &Cell, site: &Site) -> Result<Installation, Failure> {
@@ -319,17 +293,8 @@ impl Installer for Product {
         if luck == 0 {
             return Err(Failure::product("GSH-TST-013", "migrations to succeed", "they failed"));
         }
-        Ok(Installation {
-            // The scenario below is a plain function: what it must know travels here.
-            namespace: cluster.lease.to_string(),
-            domain: site.domain.clone(),
-            version: "2022.11.3".to_owned(),
-            ca_pem: None,
-            gateway_host_key: None,
-            workspace_image: String::new(),
-            ide_image: String::new(),
-            wsman: WsmanCredentials { ca: String::new(), cert: String::new(), key: Secret::new("client key", "none") },
-        })
+        // The scenario below is a plain function: what it must know travels as the namespace.
+        Ok(lent::installation(cluster.lease.to_string(), site))
     }
 }
 
