@@ -51,6 +51,7 @@ impl HetznerProvider {
                 self.community()?;
             }
         }
+        stores::feasible(&request.cell)?;
         let shape = topology(&request.lease, request.cell.size);
         let mut base = self.base(cx, request).await?;
         base.image = self.warm_image(cx, &base).await?;

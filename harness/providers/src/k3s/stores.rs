@@ -59,6 +59,22 @@ pub fn wanted(cell: &Cell) -> Option<Wanted> {
     (wanted != Wanted { database: None, registry: false, s3: false }).then_some(wanted)
 }
 
+/// Whether the stores that a cell wants can be brought up here.
+///
+/// # Errors
+/// For a registry that keeps its images in a bucket: the installer forces it to HTTPS, and gives it no authority of the
+/// site's own to trust, so that the store of this machine is of no use to it. The product is not to blame for that.
+pub fn feasible(cell: &Cell) -> Result<(), Failure> {
+    match cell.registry {
+        Registry::InCluster | Registry::External => Ok(()),
+        Registry::InClusterS3 => Err(Failure::harness(
+            "GSH-CLOUD-017",
+            "an S3 store with a certificate of a public authority, for `registry = incluster-s3`",
+            "the store that gsh brings up has none; take the value out of the matrix",
+        )),
+    }
+}
+
 /// The machine's user-data, and what is needed to use what runs on it.
 #[derive(Clone)]
 pub struct StorePlan {

@@ -185,6 +185,15 @@ async fn templates_of_a_distribution_need_their_folder() {
 }
 
 #[tokio::test]
+async fn a_store_that_the_product_could_not_use_is_not_brought_up() {
+    let account = account("", &[("registry", "incluster-s3")]).await;
+    let failure = account.acquire().await;
+    assert_eq!((failure.finding.check.as_str(), failure.blame), ("GSH-CLOUD-017", Blame::Harness), "{failure}");
+    assert_eq!(account.provider.requests_sent(), 0, "nothing was asked of the account");
+    account.end().await;
+}
+
+#[tokio::test]
 async fn a_machine_whose_actions_fail_is_replaced() {
     let fault = "[[hetzner.fault]]\nmethod = \"POST\"\npath = \"/servers\"\nnth = 1\n\
                  effect = { action-fails = { step = 1, code = \"canceled\" } }";
