@@ -10,6 +10,7 @@ mod gate;
 mod input;
 mod intrusive;
 mod journey;
+mod manual;
 mod money;
 mod outside;
 mod pipeline;

@@ -80,14 +80,24 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+        /// The program that is completed.
+        #[arg(long, value_enum, default_value_t = ProgramName::Gsh)]
+        program: ProgramName,
     },
     /// Print the manual page, or write one page per command into a folder.
     #[command(after_help = "Example: gsh man | man -l -")]
     Man {
-        /// Write `gsh.1`, `gsh-run.1` and so on into this folder instead.
+        /// Write `gsh.1`, `gsh-run.1` and so on into this folder instead, and `gsh-verify.1`.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+}
+
+/// The two programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgramName {
+    Gsh,
+    GshVerify,
 }
 
 /// Which cells and scenarios.
@@ -143,6 +153,20 @@ pub(crate) enum CoresName {
     Dedicated,
 }
 
+/// What a run may use of an account.
+#[derive(Debug, Args)]
+pub(crate) struct Room {
+    /// The most that the run may cost, in euros with tax; a cluster that could break it is not ordered.
+    #[arg(long, value_name = "EUR")]
+    pub(crate) budget: Option<gsh_model::budget::Euros>,
+    /// Most clusters at a time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) max_clusters: u32,
+    /// Most servers at a time, all clusters together.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_servers: u32,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
@@ -160,15 +184,8 @@ pub(crate) struct Run {
     /// Go on with a run whose process died, in its directory; its plan and budget stay as they are.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "select", "scenario", "cover", "budget"])]
     pub(crate) resume: Option<PathBuf>,
-    /// The most that the run may cost, in euros with tax; a cluster that could break it is not ordered.
-    #[arg(long, value_name = "EUR")]
-    pub(crate) budget: Option<gsh_model::budget::Euros>,
-    /// Most clusters at a time.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) max_clusters: u32,
-    /// Most servers at a time, all clusters together.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) max_servers: u32,
+    #[command(flatten)]
+    pub(crate) room: Room,
     /// Attempts at a cell when the environment is at fault before anything was examined.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) attempts: u32,
@@ -366,15 +383,8 @@ pub(crate) struct Doctor {
     pub(crate) selected: Selected,
     #[command(flatten)]
     pub(crate) account: Account,
-    /// The most that the run may cost, in euros with tax.
-    #[arg(long, value_name = "EUR")]
-    pub(crate) budget: Option<gsh_model::budget::Euros>,
-    /// Most clusters at a time.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) max_clusters: u32,
-    /// Most servers at a time, all clusters together.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) max_servers: u32,
+    #[command(flatten)]
+    pub(crate) room: Room,
     /// For people, or for programs.
     #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
     pub(crate) format: DoctorFormat,

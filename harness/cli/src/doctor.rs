@@ -29,12 +29,12 @@ const TOOLS: [(&str, &str); 2] =
 /// Looks, and says what it saw. Creates nothing.
 pub(crate) async fn doctor(args: &args::Doctor) -> Result<Exit, CliError> {
     wiring::check(&args.account)?;
-    let bounds = crate::plan::Bounds { clusters: args.max_clusters, budget: None, jobs: None };
+    let bounds = crate::plan::Bounds { clusters: args.room.max_clusters, budget: None, jobs: None };
     let (matrix, plan) = crate::plan::make(&args.selected, &wiring::OFFERS, &bounds)?;
     let settings = Settings {
-        max_clusters: args.max_clusters as usize,
-        max_servers: args.max_servers,
-        budget: args.budget,
+        max_clusters: args.room.max_clusters as usize,
+        max_servers: args.room.max_servers,
+        budget: args.room.budget,
         ..crate::run::limits(matrix.patience)
     };
     let account = wiring::account(&args.account).await?;

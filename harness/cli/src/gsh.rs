@@ -6,8 +6,9 @@ use std::path::Path;
 use clap::{CommandFactory, Parser};
 use gsh_model::exit::Exit;
 
-use crate::args::{Command, Gsh};
+use crate::args::{Command, Gsh, ProgramName};
 use crate::error::CliError;
+use crate::verify::args::Verify;
 
 /// Runs the program.
 pub(crate) fn main() -> Exit {
@@ -28,11 +29,16 @@ pub(crate) fn main() -> Exit {
         Command::Report(report) => crate::report::report(report),
         Command::Replay(replay) => crate::replay::replay(replay, &args),
         Command::Schema { name } => crate::schema::schema(*name),
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Gsh::command(), "gsh", &mut std::io::stdout());
+        Command::Completions { shell, program } => {
+            let mut program = match program {
+                ProgramName::Gsh => Gsh::command(),
+                ProgramName::GshVerify => Verify::command(),
+            };
+            let name = program.get_name().to_owned();
+            clap_complete::generate(*shell, &mut program, name, &mut std::io::stdout());
             Ok(Exit::Pass)
         }
-        Command::Man { dir } => man(&Gsh::command(), dir.as_deref()),
+        Command::Man { dir } => man(dir.as_deref()),
         Command::Run(run) => with_runtime(crate::run::run(run, &args)),
         Command::Doctor(doctor) => with_runtime(crate::doctor::doctor(doctor)),
         Command::Sweep(sweep) => with_runtime(crate::sweep::sweep(sweep)),
@@ -42,13 +48,15 @@ pub(crate) fn main() -> Exit {
     result.unwrap_or_else(|e| e.report())
 }
 
-/// The manual of a program: its own page to standard output, or one page per command into a folder.
-pub(crate) fn man(program: &clap::Command, dir: Option<&Path>) -> Result<Exit, CliError> {
+/// The manual: the page of `gsh` to standard output, or one page per command of both programs into a folder.
+fn man(dir: Option<&Path>) -> Result<Exit, CliError> {
     let written = match dir {
-        Some(dir) => std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(program.clone(), dir)),
+        Some(dir) => std::fs::create_dir_all(dir)
+            .and_then(|()| clap_mangen::generate_to(Gsh::command(), dir))
+            .and_then(|()| clap_mangen::generate_to(Verify::command(), dir)),
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(program.clone()).render(&mut page).and_then(|()| std::io::stdout().write_all(&page))
+            clap_mangen::Man::new(Gsh::command()).render(&mut page).and_then(|()| std::io::stdout().write_all(&page))
         }
     };
     written.map_err(|e| {

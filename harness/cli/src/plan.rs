@@ -68,7 +68,7 @@ pub(crate) fn for_run(args: &args::Run, offers: &[Need], budget: Option<Euros>) 
         Some(file) => made_before(&args.selected.matrix, file)?,
         None if !part.narrow.is_empty() => narrowed(args, offers)?,
         None => {
-            let bounds = Bounds { clusters: args.max_clusters, budget, jobs };
+            let bounds = Bounds { clusters: args.room.max_clusters, budget, jobs };
             // Without prices the plan cannot count money; the run's own cap still holds.
             match planned(&args.selected, offers, &bounds)? {
                 (matrix, Ok(plan)) => (matrix, plan),
@@ -117,7 +117,7 @@ fn narrowed(args: &args::Run, offers: &[Need]) -> Result<(Matrix, Plan), CliErro
     let selection = Selection {
         only: question.cells,
         scenarios: question.scenarios,
-        limits: Limits { clusters: args.max_clusters, ..Limits::default() },
+        limits: Limits { clusters: args.room.max_clusters, ..Limits::default() },
         memory: remembered(&args.selected)?,
         ..Selection::default()
     };

@@ -64,9 +64,9 @@ async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     let id = new_run_id();
     let clusters = wiring::ClusterSettings::read(args)?;
     wiring::check(&args.account)?;
-    let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, args.budget)?;
+    let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, args.room.budget)?;
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
-    let settings = settings(args, matrix.patience, args.budget);
+    let settings = settings(args, matrix.patience, args.room.budget);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
     free(&out)?;
     let account = wiring::account(&args.account).await?;
@@ -122,8 +122,8 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
 
 fn settings(args: &args::Run, given: matrix::Patience, budget: Option<Euros>) -> Settings {
     Settings {
-        max_clusters: args.max_clusters as usize,
-        max_servers: args.max_servers,
+        max_clusters: args.room.max_clusters as usize,
+        max_servers: args.room.max_servers,
         attempts: args.attempts,
         keep: match args.keep {
             KeepName::Never => Keep::Never,

@@ -3,7 +3,7 @@
 //! The same engine as `gsh run`, other wiring: the provider lends what is there, the installer finds what is installed,
 //! and the one cell is observed, not chosen.
 
-mod args;
+pub(crate) mod args;
 mod history;
 mod show;
 mod target;

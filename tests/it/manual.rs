@@ -1,0 +1,26 @@
+//! Completions and manual pages, as packagers write them.
+
+use crate::program::Program;
+
+#[test]
+fn both_programs_have_completions_and_manual_pages() {
+    let program = Program::new();
+    for name in ["gsh", "gsh-verify"] {
+        for shell in ["bash", "zsh", "fish"] {
+            let ended = program.command().args(["completions", shell, "--program", name]).output().expect("gsh runs");
+            let script = String::from_utf8(ended.stdout).expect("text");
+            let own = if name == "gsh" { "emulate" } else { "print-rbac" };
+            assert!(
+                ended.status.success() && script.contains(name) && script.contains(own),
+                "{name} {shell}: {script}"
+            );
+        }
+    }
+    let folder = program.folder().join("man");
+    let ended = program.command().args(["man", "--dir"]).arg(&folder).output().expect("gsh runs");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    for page in ["gsh.1", "gsh-run.1", "gsh-verify.1"] {
+        let text = std::fs::read_to_string(folder.join(page)).expect(page);
+        assert!(text.contains(".SH NAME"), "{page}: {text}");
+    }
+}
