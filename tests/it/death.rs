@@ -4,8 +4,10 @@
 //! Without more said, a few deaths are tried. All of them: `GSH_DEATHS=all cargo nextest run -p gsh --test it death`.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use gsh_engine::ledger;
@@ -25,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// The events of which the next one finds the process dead, when only some are tried: while ordering, installing,
 /// examining, tearing down, and at the very end.
 const SOME: [usize; 4] = [5, 24, 52, 96];
+
+/// How many deaths are tried at a time, when all are.
+const TRYING: usize = 4;
 
 /// Starts a run of three cells with one scenario each.
 fn start(account: &Account, program: &Program) -> Child {
@@ -103,7 +108,7 @@ fn examine_resumed(n: usize, account: &Account, program: &Program, ended: &Ended
 }
 
 /// What must hold after a sweep alone.
-fn examine_swept(n: usize, account: &Account, program: &Program, run: &str) {
+fn examine_swept(n: usize, account: &Account, program: &Program, run: &str, planned: bool) {
     let swept = gsh(account, program, &["sweep", "--provider", "hetzner", "--run", run]);
     let shown = format!("killed after {n} events: {}{}", swept.stdout, swept.stderr);
     assert_eq!(swept.code, 0, "{shown}");
@@ -115,7 +120,13 @@ fn examine_swept(n: usize, account: &Account, program: &Program, run: &str) {
         roxmltree::Document::parse(&left.file("junit.xml")).expect("JUnit is XML");
     }
     let report = gsh(account, program, &["report", &program.out().display().to_string(), "--format", "json"]);
-    assert_eq!(report.code, 0, "{}", report.stderr);
+    // Before the plan there is nothing to report on, and that is said.
+    assert_eq!(report.code, if planned { 0 } else { 2 }, "{}; {shown}", report.stderr);
+    assert!(planned || report.stderr.contains("ends before its plan"), "{}; {shown}", report.stderr);
+}
+
+fn planned(program: &Program) -> bool {
+    events(program).iter().any(|e| matches!(e.kind, EventKind::RunPlanned { .. }))
 }
 
 /// One death, twice: gone on with, and swept. Says whether the run lived that long.
@@ -124,16 +135,16 @@ fn death(account: &Account, n: usize) -> bool {
     if !killed_after(n, account, &program) {
         return false;
     }
-    let planned = events(&program).iter().any(|e| matches!(e.kind, EventKind::RunPlanned { .. }));
+    let planned_at_death = planned(&program);
     let out = program.out().display().to_string();
     let resumed = gsh(account, &program, &["run", "--provider", "hetzner", "--resume", &out, "--quiet"]);
-    examine_resumed(n, account, &program, &resumed, planned);
+    examine_resumed(n, account, &program, &resumed, planned_at_death);
 
     let program = Program::new();
     if killed_after(n, account, &program) {
         let first = events(&program).into_iter().next();
         if let Some(Event { kind: EventKind::RunStarted { run, .. }, .. }) = first {
-            examine_swept(n, account, &program, run.as_str());
+            examine_swept(n, account, &program, run.as_str(), planned(&program));
         }
     }
     true
@@ -148,13 +159,37 @@ fn a_run_that_was_killed_is_gone_on_with_or_swept_and_leaves_nothing() {
         assert!(lived >= 3, "only {lived} of {} deaths came before the end", SOME.len());
         return;
     }
-    for n in 1..1000 {
-        if !death(&account, n) {
-            assert!(n > 90, "a run of three cells has only {n} events");
-            return;
+    drop(account);
+    let points = every_death();
+    assert!(points > 90, "a run of three cells has only {points} events");
+}
+
+/// Dies at one event after the other until runs end before that, with an account for each of a few that try. Says at how many.
+fn every_death() -> usize {
+    let (next, lived, over) = (AtomicUsize::new(1), AtomicUsize::new(0), AtomicBool::new(false));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..TRYING {
+            scope.spawn(|| {
+                let account = Account::start(HEALTHY);
+                while !over.load(Ordering::Relaxed) {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    assert!(n < 1000, "the run never ends");
+                    if death(&account, n) {
+                        lived.fetch_add(1, Ordering::Relaxed);
+                        writeln!(std::io::stderr(), "killed after {n} events, {:.0?}", began.elapsed())
+                            .expect("stderr");
+                    } else {
+                        over.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
         }
-    }
-    panic!("the run never ends");
+    });
+    let points = lived.into_inner();
+    writeln!(std::io::stderr(), "death matrix: {points} points, each resumed and swept, {:.0?}", began.elapsed())
+        .expect("stderr");
+    points
 }
 
 #[test]
