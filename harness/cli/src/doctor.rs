@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::args::{self, DoctorFormat};
 use crate::error::CliError;
+use crate::run;
 use crate::wiring;
 
 /// How long the account may take to answer everything.
@@ -38,7 +39,7 @@ pub(crate) async fn doctor(args: &args::Doctor) -> Result<Exit, CliError> {
         ..crate::run::limits(matrix.patience)
     };
     let account = wiring::account(&args.account).await?;
-    let provider = account.provider(wiring::ClusterSettings::default(), settings.budget.is_some())?;
+    let provider = account.provider(wiring::ClusterSettings::default(), run::spending(&settings))?;
     let mut survey = look(&provider, &plan, &settings).await;
     look_at_tools(&mut survey);
     account.end().await;

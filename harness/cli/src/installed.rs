@@ -10,6 +10,7 @@ use gsh_engine::stop::Stop;
 use gsh_model::axis::{AxisName, Cell};
 use gsh_model::lease::LeaseId;
 use gsh_model::rules;
+use gsh_providers::Spending;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::CliError;
@@ -47,7 +48,7 @@ pub(crate) async fn bring_up(
     kubeconfig: &Path,
 ) -> Result<String, CliError> {
     let (provider, installer) =
-        (account.provider(ClusterSettings::default(), false)?, account.installer(&ClusterSettings::default()));
+        (account.provider(ClusterSettings::default(), Spending::Free)?, account.installer(&ClusterSettings::default()));
     let cx = Cx::unrecorded(stop.clone(), PATIENCE);
     let run = new_run_id();
     let lease = LeaseId::new(&run, 0, 1);

@@ -17,7 +17,7 @@ use gsh_model::lease::RunId;
 use gsh_model::matrix;
 use gsh_model::plan::Plan;
 use gsh_model::run::RunState;
-use gsh_providers::HetznerProvider;
+use gsh_providers::{HetznerProvider, Spending};
 use gsh_reports::beside::Beside;
 use gsh_reports::format::{Format, render_with};
 use jiff::{SignedDuration, Timestamp};
@@ -70,7 +70,7 @@ async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
     free(&out)?;
     let account = wiring::account(&args.account).await?;
-    let provider = account.provider(clusters.clone(), settings.budget.is_some())?;
+    let provider = account.provider(clusters.clone(), spending(&settings))?;
     if account.is_outside() || settings.budget.is_some() {
         let survey = crate::doctor::look(&provider, &plan, &settings).await;
         crate::doctor::refuse(&survey)?;
@@ -98,7 +98,7 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
     let settings = settings(args, resume::patience(&args.selected.matrix, &plan), state.budget);
     let account = wiring::account(&which).await?;
     resume::same(&header, account.name(), account.evidence(), &inputs)?;
-    let provider = account.provider(clusters.clone(), settings.budget.is_some())?;
+    let provider = account.provider(clusters.clone(), spending(&settings))?;
     let open = state.cells.iter().filter(|c| !c.is_done()).count();
     say(&format!(
         "run {} goes on: {open} of {} cells are not finished, {}",
@@ -118,6 +118,11 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
         ledger,
         recorded: Some(state),
     })
+}
+
+/// A budget must know beforehand what a cell can cost at most.
+pub(crate) fn spending(settings: &Settings) -> Spending {
+    if settings.budget.is_some() { Spending::Bounded } else { Spending::Free }
 }
 
 fn settings(args: &args::Run, given: matrix::Patience, budget: Option<Euros>) -> Settings {

@@ -8,6 +8,7 @@ use gsh_engine::stop::Stop;
 use gsh_engine::sweep::{Which, list, sweep as reclaim};
 use gsh_model::exit::Exit;
 use gsh_model::lease::Resource;
+use gsh_providers::Spending;
 use jiff::Timestamp;
 
 use crate::args;
@@ -24,7 +25,7 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         Some(run) => Which::Run(run.clone()),
         None => Which::ExpiredAt(Timestamp::now()),
     };
-    let provider = account.provider(wiring::ClusterSettings::default(), false)?;
+    let provider = account.provider(wiring::ClusterSettings::default(), Spending::Free)?;
     let found = list(&cx, &provider, &which)
         .await
         .map_err(|f| CliError::inconclusive("cannot list the account").because(&f))?;

@@ -9,7 +9,7 @@ use gsh_gitpod::install::GitpodInstaller;
 use gsh_gitpod::settings::{GivenCertificate, Settings};
 use gsh_model::outcome::Evidence;
 use gsh_model::scenario::Need;
-use gsh_providers::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, WarmStart};
+use gsh_providers::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Spending, WarmStart};
 
 use crate::args::{self, ProviderName};
 use crate::env;
@@ -206,7 +206,7 @@ impl Account {
     }
 
     /// The provider.
-    pub(crate) fn provider(&self, clusters: ClusterSettings, bounded: bool) -> Result<HetznerProvider, CliError> {
+    pub(crate) fn provider(&self, clusters: ClusterSettings, spending: Spending) -> Result<HetznerProvider, CliError> {
         HetznerProvider::new(HetznerConfig {
             endpoint: self.endpoint.clone(),
             name: self.name.to_owned(),
@@ -219,7 +219,7 @@ impl Account {
             open_ports: clusters.open_ports,
             warm: clusters.warm,
             community: clusters.community,
-            bounded,
+            spending,
             ..HetznerConfig::cloud(self.token.clone())
         })
         .map_err(|f| CliError::bug("the provider cannot be set up").because(&f))

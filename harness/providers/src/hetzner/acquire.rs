@@ -17,6 +17,7 @@ use gsh_ssh::KeyPair;
 use serde_json::Value;
 
 use super::choice::{MANAGER, balancers, zone};
+use super::config::Spending;
 use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PLACEMENT_GROUP, SSH_KEY, create};
 use super::governor::Purpose;
 use super::labels;
@@ -203,7 +204,10 @@ impl HetznerProvider {
         let services = u32::try_from(ports.len()).unwrap_or(u32::MAX);
         let choices = balancers(&offers, &self.config.locations, services, TARGETS, jiff::Timestamp::now())
             .map_err(|e| nothing(&expected, &e))?;
-        let choices = if self.config.bounded { bounded_balancers(&offers, choices) } else { choices };
+        let choices = match self.config.spending {
+            Spending::Free => choices,
+            Spending::Bounded => bounded_balancers(&offers, choices),
+        };
         let labels = labels::labels(&request.run, &request.lease, request.expires, what);
         let balancer = Balancer { name: &name, network: base.network, ports, selector, labels: &labels };
         let mut refused = Vec::new();

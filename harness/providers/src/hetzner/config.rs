@@ -33,8 +33,8 @@ pub struct HetznerConfig {
     pub open_ports: Vec<u16>,
     /// Whether nodes start from snapshots.
     pub warm: WarmStart,
-    /// Whether money is bounded: then nothing is ordered that costs more than twice the first choice.
-    pub bounded: bool,
+    /// How much more than the first choice may be paid.
+    pub spending: Spending,
     /// How long to wait for what.
     pub patience: Patience,
     /// How fast requests follow one another.
@@ -57,7 +57,7 @@ impl HetznerConfig {
             machines: MachineChoice::default(),
             open_ports: Vec::new(),
             warm: WarmStart::default(),
-            bounded: false,
+            spending: Spending::default(),
             patience: Patience::default(),
             pace: Pace::default(),
         }
@@ -83,6 +83,16 @@ pub enum Cores {
     Shared,
     /// The machine's own.
     Dedicated,
+}
+
+/// How much more than the first choice of a machine may be paid when that one is not to be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spending {
+    /// Whatever fits, however dear.
+    #[default]
+    Free,
+    /// Not more than twice the first choice: a budget must know beforehand what a cell can cost at most.
+    Bounded,
 }
 
 /// Whether nodes start from snapshots that have what every node fetches.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::api::{Call, Outcome, rest};
 use super::catalogue::Chosen;
 use super::choice::{Candidate, Needs, NoChoice, Wanted, candidates};
-use super::config::MachineChoice;
+use super::config::{MachineChoice, Spending};
 use super::create::{Created, Kind, PLACEMENT_GROUP, SERVER, actions, create};
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
@@ -176,7 +176,10 @@ impl HetznerProvider {
             now: jiff::Timestamp::now(),
         };
         let choices = candidates(&offers, &wanted).map_err(|e| nothing(&expected, &e))?;
-        let choices = if self.config.bounded { bounded(&offers, &wanted, choices) } else { choices };
+        let choices = match self.config.spending {
+            Spending::Free => choices,
+            Spending::Bounded => bounded(&offers, &wanted, choices),
+        };
         Ok(self.shortages.last(choices))
     }
 

@@ -25,7 +25,7 @@ mod topology;
 mod warm;
 mod wire;
 
-pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience, WarmStart};
+pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience, Spending, WarmStart};
 pub use prices::Which;
 pub use provider::HetznerProvider;
 pub use survey::{Asked, Finding, Survey, Weight};
