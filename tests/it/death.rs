@@ -1,7 +1,7 @@
 //! A run whose process is killed outright, at any event: its successor goes on where it stopped, or a sweep removes what
 //! it left. The account is an emulation that lives on, as the real one does.
 //!
-//! Without more said, a few deaths are tried. All of them: `GSH_DEATHS=all cargo nextest run -p gsh --test it death`.
+//! Without more said, a few deaths are tried. All of them: `GSH_DEATHS=all cargo nextest run --profile deaths -p gsh --test it death`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
