@@ -78,8 +78,11 @@ pub(crate) struct Part {
     /// Run only this shard of the plan.
     #[arg(long, value_name = "ID")]
     pub(crate) shard: Option<ShardId>,
+    /// Run only the shard at this place of the plan, counted from 0 as Kubernetes counts the completions of an Indexed Job.
+    #[arg(long, value_name = "N", conflicts_with = "shard")]
+    pub(crate) shard_index: Option<u16>,
     /// Run the cells that would decide what explains the failures of these runs; see `gsh explain`.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["cover", "select", "scenario", "within", "max_jobs", "shard"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["cover", "select", "scenario", "within", "max_jobs", "shard", "shard_index"])]
     pub(crate) narrow: Vec<PathBuf>,
 }
 

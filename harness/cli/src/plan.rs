@@ -11,6 +11,7 @@ use gsh_model::matrix::Matrix;
 use gsh_model::plan::{Infeasible, Plan, PlanError, Remembered, Selection, plan as decide};
 use gsh_model::scenario::{Need, ScenarioSpec};
 use gsh_model::select::Select;
+use gsh_model::shard::ShardId;
 use gsh_model::tonight::Limits;
 use gsh_reports::text::duration;
 use jiff::Timestamp;
@@ -63,7 +64,8 @@ pub(crate) struct Bounds {
 /// The plan of a run: one that was made before, a part of it, or a new one.
 pub(crate) fn for_run(args: &args::Run, offers: &[Need], budget: Option<Euros>) -> Result<(Matrix, Plan), CliError> {
     let part = &args.part;
-    let jobs = args.selected.night.max_jobs.or(part.shard.map(|_| JOBS));
+    let shard = part.shard.or(part.shard_index.map(ShardId::at));
+    let jobs = args.selected.night.max_jobs.or(shard.map(|_| JOBS));
     let (matrix, mut plan) = match &part.plan {
         Some(file) => made_before(&args.selected.matrix, file)?,
         None if !part.narrow.is_empty() => narrowed(args, offers)?,
@@ -77,7 +79,7 @@ pub(crate) fn for_run(args: &args::Run, offers: &[Need], budget: Option<Euros>) 
             }
         }
     };
-    if let Some(shard) = part.shard {
+    if let Some(shard) = shard {
         if !plan.shards.iter().any(|s| s.id == shard) {
             let known: Vec<String> = plan.shards.iter().map(|s| s.id.to_string()).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

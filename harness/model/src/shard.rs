@@ -25,6 +25,14 @@ pub struct ShardId(u16);
 #[error("`{0}` is no shard id: a number from 1, as in 01")]
 pub struct BadShardId(String);
 
+impl ShardId {
+    /// The shard at this place of a plan, counted from 0.
+    #[must_use]
+    pub fn at(place: u16) -> Self {
+        Self(place.saturating_add(1))
+    }
+}
+
 impl FromStr for ShardId {
     type Err = BadShardId;
     fn from_str(s: &str) -> Result<Self, BadShardId> {
@@ -84,7 +92,10 @@ pub fn divide(cells: &[PlannedCell], most: usize) -> Vec<Shard> {
     parts.sort();
     parts
         .into_iter()
-        .zip(1_u16..)
-        .map(|(part, n)| Shard { id: ShardId(n), cells: part.into_iter().map(|at| cells[at].id.clone()).collect() })
+        .zip(0..)
+        .map(|(part, place)| Shard {
+            id: ShardId::at(place),
+            cells: part.into_iter().map(|at| cells[at].id.clone()).collect(),
+        })
         .collect()
 }
