@@ -21,5 +21,4 @@ mod secrets;
 mod stopping;
 mod unprivileged;
 mod verify;
-mod workflow;
 mod worlds;

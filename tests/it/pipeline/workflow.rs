@@ -1,5 +1,6 @@
 //! A runner of GitHub workflow files, as far as ours go: jobs with needs and conditions, a matrix, steps that run scripts, the
-//! local action, and artifacts as the only thing that jobs share. What it does not know it refuses.
+//! local action, and artifacts as the only thing that jobs share. What it does not know it refuses, and so it does actions that
+//! are not pinned by commit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_norway::Value;
 
-use crate::program::root;
+use super::repository::{Repository, copy, head};
 
 /// How a job or a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +23,27 @@ pub(crate) struct Workflow {
     file: Value,
     folder: PathBuf,
     /// What a checkout gives.
-    repository: PathBuf,
-    /// Put before everything else into PATH by the action.
-    programs: PathBuf,
+    origin: PathBuf,
+    branch: String,
+    /// Number of this run of the workflow: its artifacts are found by it.
+    id: u32,
     /// Overrides of the workflow's own `env`, as an operator changes them at the top of the file.
     env: BTreeMap<String, String>,
+    /// What expressions see besides what jobs and steps have made: variables, secrets, the event.
+    context: Scope,
     /// The commit that the workflow runs for: the same for all of its jobs.
-    commit: Option<String>,
+    commit: String,
     /// Result and outputs by job.
     pub(crate) jobs: BTreeMap<String, (Result, BTreeMap<String, String>)>,
     pub(crate) summary: String,
     pub(crate) log: String,
+}
+
+/// What a job's machine has of its own.
+struct Machine {
+    folder: PathBuf,
+    /// What steps have put before PATH.
+    path: Vec<PathBuf>,
 }
 
 fn text(value: &Value) -> String {
@@ -90,27 +101,52 @@ fn runs(condition: &Value, before: bool, scope: &Scope) -> bool {
 }
 
 impl Workflow {
-    pub(crate) fn read(path: &str, folder: &Path, repository: &Path, programs: &Path) -> Self {
-        let text = std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    /// The workflow as it stands on a branch of the repository, for the head of that branch.
+    pub(crate) fn read(repository: &Repository, name: &str, branch: &str, id: u32) -> Self {
+        let text = repository.show(branch, &format!(".github/workflows/{name}"));
+        let mut context = Scope::new();
+        for (name, value) in repository.variables() {
+            context.insert(format!("vars.{name}"), value);
+        }
+        context.insert("github.repository".to_owned(), "community/distribution".to_owned());
+        context.insert("github.token".to_owned(), "of-the-job".to_owned());
         Self {
-            file: serde_norway::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}")),
-            folder: folder.to_owned(),
-            repository: repository.to_owned(),
-            programs: programs.to_owned(),
+            file: serde_norway::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}")),
+            folder: repository.folder().to_owned(),
+            origin: repository.origin(),
+            branch: branch.to_owned(),
+            id,
             env: BTreeMap::new(),
-            commit: None,
+            context,
+            commit: head(&repository.origin(), branch),
             jobs: BTreeMap::new(),
             summary: String::new(),
             log: String::new(),
         }
     }
 
+    /// Changes an `env` at the top of the file.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
+        assert!(!self.file["env"][name].is_null(), "the workflow has no `{name}` at its top");
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Says what an expression is worth, by its full name.
+    pub(crate) fn say(&mut self, name: &str, value: &str) {
+        self.context.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Whether an event starts it.
+    pub(crate) fn is_started_by(&self, event: &str) -> bool {
+        self.file["on"].get(event).is_some()
+    }
+
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
+    }
+
     pub(crate) fn artifacts(&self) -> PathBuf {
-        self.folder.join("artifacts")
+        artifacts(&self.folder, &self.id.to_string())
     }
 
     pub(crate) fn result(&self, job: &str) -> Result {
@@ -125,7 +161,7 @@ impl Workflow {
             Value::Sequence(all) => all.iter().map(text).collect(),
             one => Some(text(one)).filter(|n| !n.is_empty()).into_iter().collect(),
         };
-        let mut scope: Scope = BTreeMap::new();
+        let mut scope = self.context.clone();
         for need in &needs {
             let (result, outputs) = self.jobs.get(need).unwrap_or_else(|| panic!("`{name}` needs `{need}` first"));
             scope.insert(format!("needs.{need}.result"), format!("{result:?}").to_lowercase());
@@ -162,66 +198,82 @@ impl Workflow {
 
     /// Runs one row of a job: a machine of its own, with nothing of the others.
     fn one(&mut self, name: &str, job: &Value, mut scope: Scope) -> (Result, BTreeMap<String, String>) {
-        let machine = tempfile::tempdir_in(&self.folder).expect("a machine");
-        let work = machine.path().join("work");
-        let head = Command::new("git").arg("-C").arg(&self.repository).args(["rev-parse", "main"]).output();
-        let head = head.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned()).unwrap_or_default();
-        scope.insert("github.sha".to_owned(), self.commit.get_or_insert(head).clone());
-        let mut programs = Vec::new();
+        let folder = tempfile::tempdir_in(&self.folder).expect("a machine");
+        let mut machine = Machine { folder: folder.path().to_owned(), path: vec![self.folder.join("tools")] };
+        let work = machine.folder.join("work");
+        scope.insert("github.sha".to_owned(), self.commit.clone());
         let mut good = true;
-        let steps = job["steps"].as_sequence().expect("steps").clone();
-        for step in &steps {
+        for step in job["steps"].as_sequence().expect("steps").clone() {
             if !runs(&step["if"], good, &scope) {
                 continue;
             }
             let with: BTreeMap<String, String> =
                 pairs(&step["with"]).into_iter().map(|(k, v)| (k, expand(&v, &scope))).collect();
-            let ended = match text(&step["uses"]).as_str() {
-                "" => self.script(step, &mut scope, machine.path(), &programs),
-                "actions/checkout@v4" => {
-                    let done = Command::new("git").args(["clone", "-q"]).arg(&self.repository).arg(&work).status();
+            let uses = text(&step["uses"]);
+            good &= match action(&uses) {
+                "" => self.script(&step, &mut scope, &mut machine),
+                "actions/checkout" => {
+                    let clone = ["clone", "-q", "-b", &self.branch];
+                    let done = Command::new("git").args(clone).arg(&self.origin).arg(&work).status();
                     done.is_ok_and(|status| status.success())
                 }
-                "./.github/actions/gsh" => {
-                    assert!(with.contains_key("url") && with.contains_key("sha256"), "{name}: the action's inputs");
-                    programs.push(self.programs.clone());
-                    true
-                }
-                "actions/upload-artifact@v4" => self.upload(&work, &with),
-                "actions/download-artifact@v4" => self.download(&work, &with),
+                "actions/upload-artifact" => self.upload(&work, &with),
+                "actions/download-artifact" => self.download(&work, &with),
+                local if local.starts_with("./") => self.composite(&work.join(local), &with, &mut machine),
                 other => panic!("{name}: this runner does not know `{other}`"),
             };
-            good &= ended;
         }
         let outputs = pairs(&job["outputs"]).into_iter().map(|(k, v)| (k, expand(&v, &scope))).collect();
         (if good { Result::Success } else { Result::Failure }, outputs)
     }
 
-    fn script(&mut self, step: &Value, scope: &mut Scope, machine: &Path, programs: &[PathBuf]) -> bool {
-        let (output, summary) = (machine.join("output"), machine.join("summary"));
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(programs.iter().cloned().chain(std::env::split_paths(&path))).expect("a PATH");
+    /// Runs the steps of a composite action that was checked out.
+    fn composite(&mut self, folder: &Path, with: &BTreeMap<String, String>, machine: &mut Machine) -> bool {
+        let file = std::fs::read_to_string(folder.join("action.yml")).expect("the action was checked out");
+        let file: Value = serde_norway::from_str(&file).expect("an action");
+        let mut scope = Scope::new();
+        for (input, about) in file["inputs"].as_mapping().expect("inputs") {
+            let given = with.get(&text(input)).cloned();
+            let value = given.or_else(|| about.get("default").map(text)).expect("every required input is given");
+            scope.insert(format!("inputs.{}", text(input)), value);
+        }
+        assert!(with.keys().all(|k| !file["inputs"][k.as_str()].is_null()), "inputs that the action does not have");
+        let mut good = true;
+        for step in file["runs"]["steps"].as_sequence().expect("steps") {
+            assert!(!step["shell"].is_null(), "a composite action names its shell");
+            good = good && self.script(step, &mut scope, machine);
+        }
+        good
+    }
+
+    fn script(&mut self, step: &Value, scope: &mut Scope, machine: &mut Machine) -> bool {
+        let file = |name: &str| machine.folder.join(name);
+        let (output, summary, path) = (file("output"), file("summary"), file("path"));
+        let known = std::env::var_os("PATH").unwrap_or_default();
+        let all = machine.path.iter().cloned().chain(std::env::split_paths(&known));
+        let all = std::env::join_paths(all).expect("a PATH");
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", &text(&step["run"])]);
         assert!(!text(&step["run"]).contains("${{"), "expressions go through env, never into a script");
-        command.current_dir(machine.join("work")).env_clear().env("PATH", path).env("HOME", machine);
+        command.current_dir(file("work")).env_clear().env("PATH", all).env("HOME", &machine.folder);
         for (key, value) in pairs(&self.file["env"]).into_iter().chain(pairs(&step["env"])) {
             command.env(&key, expand(&value, scope));
         }
-        let files = [("GITHUB_OUTPUT", &output), ("GITHUB_STEP_SUMMARY", &summary)];
-        command.envs(files).envs(&self.env).env("RUNNER_TEMP", machine).stdin(Stdio::null());
+        let files = [("GITHUB_OUTPUT", &output), ("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_PATH", &path)];
+        command.envs(files).envs(&self.env).env("RUNNER_TEMP", &machine.folder).stdin(Stdio::null());
         let ended = command.output().expect("bash starts");
         self.log.push_str(&String::from_utf8_lossy(&ended.stdout));
         self.log.push_str(&String::from_utf8_lossy(&ended.stderr));
-        self.summary.push_str(&std::fs::read_to_string(&summary).unwrap_or_default());
-        let _consumed = std::fs::remove_file(&summary);
+        self.summary.push_str(&taken(&summary));
         let id = text(&step["id"]);
-        for line in std::fs::read_to_string(&output).unwrap_or_default().lines() {
+        for line in taken(&output).lines() {
             if let Some((key, value)) = line.split_once('=') {
                 scope.insert(format!("steps.{id}.outputs.{key}"), value.to_owned());
             }
         }
-        let _consumed = std::fs::remove_file(&output);
+        for line in taken(&path).lines() {
+            machine.path.insert(0, PathBuf::from(line));
+        }
         ended.status.success()
     }
 
@@ -246,8 +298,15 @@ impl Workflow {
             }
             return from.is_dir();
         }
+        let from = match with.get("run-id") {
+            Some(run) => {
+                assert!(with.get("github-token").is_some_and(|t| !t.is_empty()), "other runs are read with a token");
+                artifacts(&self.folder, run)
+            }
+            None => self.artifacts(),
+        };
         let prefix = with["pattern"].trim_end_matches('*');
-        for entry in std::fs::read_dir(self.artifacts()).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with(prefix) {
                 copy(&entry.path(), &work.join(&with["path"]).join(&name));
@@ -257,15 +316,22 @@ impl Workflow {
     }
 }
 
-/// Copies a file or a folder with all that is in it.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        std::fs::create_dir_all(to).expect("a folder");
-        for entry in std::fs::read_dir(from).expect("it can be listed").flatten() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        }
-        return;
-    }
-    std::fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
-    std::fs::copy(from, to).expect("it can be copied");
+/// Where the artifacts of a workflow run are.
+fn artifacts(folder: &Path, id: &str) -> PathBuf {
+    folder.join("runs").join(id)
+}
+
+/// The action that a step uses, without its version.
+fn action(uses: &str) -> &str {
+    let Some((name, version)) = uses.split_once('@') else { return uses };
+    let pinned = version.len() == 40 && version.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(pinned, "`{uses}` is not pinned by commit");
+    name
+}
+
+/// What a step wrote into one of its files, which the next one gets empty.
+fn taken(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let _absent = std::fs::remove_file(file);
+    text
 }

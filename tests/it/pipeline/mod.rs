@@ -1,0 +1,7 @@
+//! The pipeline files that repositories copy, run job by job on the embedded world: shards are processes of their own that
+//! share nothing but artifacts.
+
+mod github;
+mod indexed_job;
+mod repository;
+mod workflow;
