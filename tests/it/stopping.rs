@@ -47,3 +47,27 @@ fn an_interrupted_run_removes_everything_and_says_so() {
         assert_eq!(results["leftovers"], serde_json::json!([]), "{line}");
     }
 }
+
+#[test]
+fn a_run_that_is_still_getting_ready_ends_at_the_first_signal_and_leaves_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}/v1", silent.local_addr().expect("an address"));
+    let program = Program::new();
+    let out = program.out().display().to_string();
+    let child = program
+        .command()
+        .args(["run", "--provider", "hetzner", "--out", &out])
+        .env("HCLOUD_ENDPOINT", endpoint)
+        .env("HCLOUD_TOKEN", "t".repeat(64))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("gsh starts");
+    // It asks the account, which never answers: now it waits.
+    let _connection = silent.accept().expect("it asks");
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let ended = program.ended(child.wait_with_output().expect("gsh ends"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (3, "error: stopped by a signal before anything was created\n"));
+    assert!(!ended.out.exists());
+}

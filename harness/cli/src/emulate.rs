@@ -9,6 +9,7 @@ use gsh_model::exit::Exit;
 use crate::args::Emulate;
 use crate::error::CliError;
 use crate::installed;
+use crate::signals::Listening;
 use crate::terminal::say;
 use crate::wiring::embedded::{self, spec};
 
@@ -29,6 +30,8 @@ pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
         .await
         .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
     let endpoint = world.endpoint();
+    let stop = Stop::new();
+    let _signals = Listening::to(&stop);
     let lines = format!(
         "export HCLOUD_ENDPOINT={endpoint}\nexport HETZNER_ENDPOINT={endpoint}\nexport HCLOUD_TOKEN={}\n",
         world.token()
@@ -38,13 +41,10 @@ pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
         say(&format!("note: port {port} cannot be bound here and is {real} instead"));
     }
     let account = embedded::of(world, installed::locations())?;
-    let stop = Stop::new();
-    let signals = tokio::spawn(crate::signals::listen(stop.clone()));
     if let Some(kubeconfig) = &args.installed {
         match installed::bring_up(&account, &cell, &stop, kubeconfig).await {
             Ok(lines) => print(&lines)?,
             Err(e) => {
-                signals.abort();
                 account.end().await;
                 return Err(e);
             }
@@ -52,7 +52,6 @@ pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
     }
     say("the emulated cloud is ready; end it with Ctrl-C");
     stop.requested().await;
-    signals.abort();
     account.end().await;
     Ok(Exit::Pass)
 }

@@ -26,6 +26,7 @@ use crate::args::{self, FailFast, Gsh, KeepName, RunFormat};
 use crate::error::CliError;
 use crate::report::{load, write_whole};
 use crate::resume;
+use crate::signals::Listening;
 use crate::terminal::{Show, Terminal, colored, say};
 use crate::wiring;
 
@@ -46,16 +47,27 @@ struct Ready {
 
 /// Runs a plan, or goes on with one.
 pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
+    let stop = Stop::new();
+    let _signals = Listening::to(&stop);
     match &args.resume {
-        None => conduct(begin(args).await?, args.format, all).await,
+        None => conduct(unless(&stop, begin(args)).await?, args.format, all, stop).await,
         Some(directory) => {
             let recorded = resume::open(directory)?;
             if recorded.state.finished.is_some() {
                 say("the run is finished: there is nothing to go on with");
                 return concluded(&recorded.directory, args.format);
             }
-            conduct(go_on(args, recorded).await?, args.format, all).await
+            conduct(unless(&stop, go_on(args, recorded)).await?, args.format, all, stop).await
         }
+    }
+}
+
+/// Getting ready, given up when a signal comes: nothing has been created and nothing was said to have begun. (What `begin`
+/// writes it writes without waiting in between, so this never leaves half of it.)
+async fn unless(stop: &Stop, getting_ready: impl Future<Output = Result<Ready, CliError>>) -> Result<Ready, CliError> {
+    tokio::select! {
+        ready = getting_ready => ready,
+        () = stop.requested() => Err(CliError::inconclusive("stopped by a signal before anything was created")),
     }
 }
 
@@ -146,7 +158,7 @@ pub(crate) fn limits(given: matrix::Patience) -> Settings {
     Settings { patience: patience(given), lease_lifetime: lifetime(given), ..Settings::default() }
 }
 
-async fn conduct(ready: Ready, format: RunFormat, all: &Gsh) -> Result<Exit, CliError> {
+async fn conduct(ready: Ready, format: RunFormat, all: &Gsh, stop: Stop) -> Result<Exit, CliError> {
     let Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded } = ready;
     let scrubber = Scrubber::default();
     account.secrets().iter().chain(clusters.secrets()).for_each(|s| scrubber.learn(s));
@@ -169,14 +181,11 @@ async fn conduct(ready: Ready, format: RunFormat, all: &Gsh) -> Result<Exit, Cli
     if format == RunFormat::Json {
         observers.push(Box::new(Stream));
     }
-    let stop = Stop::new();
-    let signals = tokio::spawn(crate::signals::listen(stop.clone()));
     let artifacts = Artifacts::of(&directory);
     let end = match recorded {
         None => dispatch(job, ledger, artifacts, observers, stop, scrubber).await,
         Some(state) => go_on_with(job, state, ledger, artifacts, observers, stop, scrubber).await,
     };
-    signals.abort();
     account.end().await;
 
     if let Some(illegal) = &end.illegal {

@@ -13,13 +13,14 @@ use jiff::Timestamp;
 
 use crate::args;
 use crate::error::CliError;
+use crate::signals::Listening;
 use crate::wiring;
 
 /// Lists, then removes.
 pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
-    let account = wiring::account(&args.account).await?;
     let stop = Stop::new();
-    let signals = tokio::spawn(crate::signals::listen(stop.clone()));
+    let _signals = Listening::to(&stop);
+    let account = wiring::account(&args.account).await?;
     let cx = Cx::unrecorded(stop, Duration::from_secs(30 * 60));
     let which = match &args.run {
         Some(run) => Which::Run(run.clone()),
@@ -52,7 +53,6 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         say("nothing to remove".to_owned())?;
     }
     if args.dry_run || (found.is_empty() && snapshots.is_empty()) {
-        signals.abort();
         return Ok(Exit::Pass);
     }
     for swept in reclaim(&cx, &provider, found).await {
@@ -92,7 +92,6 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         ))?;
         Exit::Leftovers
     };
-    signals.abort();
     Ok(exit)
 }
 

@@ -36,6 +36,7 @@ use crate::error::CliError;
 use crate::gsh::{start_log, with_runtime};
 use crate::report::load;
 use crate::run::new_run_id;
+use crate::signals::Listening;
 use crate::terminal::say;
 
 /// Runs the program.
@@ -171,9 +172,8 @@ async fn examine(
         inputs: Vec::new(),
     };
     let stop = Stop::new();
-    let signals = tokio::spawn(crate::signals::listen(stop.clone()));
+    let _signals = Listening::to(&stop);
     let end = dispatch(job, ledger, Artifacts::of(directory), Vec::new(), stop, Scrubber::default()).await;
-    signals.abort();
     Ok(end)
 }
 
