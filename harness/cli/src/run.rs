@@ -50,25 +50,46 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let stop = Stop::new();
     let _signals = Listening::to(&stop);
     match &args.resume {
-        None => conduct(unless(&stop, begin(args)).await?, args.format, all, stop).await,
+        None => {
+            conduct(
+                unless(&stop, begin(args), || {
+                    CliError::inconclusive("stopped by a signal before anything was created")
+                })
+                .await?,
+                args.format,
+                all,
+                stop,
+            )
+            .await
+        }
         Some(directory) => {
             let recorded = resume::open(directory)?;
             if recorded.state.finished.is_some() {
                 say("the run is finished: there is nothing to go on with");
                 return concluded(&recorded.directory, args.format);
             }
-            conduct(unless(&stop, go_on(args, recorded)).await?, args.format, all, stop).await
+            conduct(unless(&stop, go_on(args, recorded), still_there).await?, args.format, all, stop).await
         }
     }
 }
 
-/// Getting ready, given up when a signal comes: nothing has been created and nothing was said to have begun. (What `begin`
-/// writes it writes without waiting in between, so this never leaves half of it.)
-async fn unless(stop: &Stop, getting_ready: impl Future<Output = Result<Ready, CliError>>) -> Result<Ready, CliError> {
+/// Getting ready, given up when a signal comes: this process has created nothing and not said that it began. (What
+/// `begin` writes it writes without waiting in between, so this never leaves half of it.)
+async fn unless(
+    stop: &Stop,
+    getting_ready: impl Future<Output = Result<Ready, CliError>>,
+    stopped: fn() -> CliError,
+) -> Result<Ready, CliError> {
     tokio::select! {
         ready = getting_ready => ready,
-        () = stop.requested() => Err(CliError::inconclusive("stopped by a signal before anything was created")),
+        () = stop.requested() => Err(stopped()),
     }
+}
+
+/// A run that was to be resumed may have machines in the account, and they cost money.
+fn still_there() -> CliError {
+    CliError::inconclusive("stopped by a signal before the run went on; what it had created is still there")
+        .hint("go on with it by the same command, or remove what it created with: gsh sweep --run ID")
 }
 
 /// Everything that can be wrong with the input is found before anything is created.

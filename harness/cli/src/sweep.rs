@@ -18,9 +18,9 @@ use crate::wiring;
 
 /// Lists, then removes.
 pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
+    let account = wiring::account(&args.account).await?;
     let stop = Stop::new();
     let _signals = Listening::to(&stop);
-    let account = wiring::account(&args.account).await?;
     let cx = Cx::unrecorded(stop, Duration::from_secs(30 * 60));
     let which = match &args.run {
         Some(run) => Which::Run(run.clone()),
