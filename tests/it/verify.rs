@@ -207,12 +207,49 @@ async fn absences(installed: &Installed, objects: &[Value]) {
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.starts_with("error: there is no Gitpod in the namespace `default`"), "{stderr}");
 
+    // Whoever may look at a part only has not seen that there is none.
+    let others: Vec<Value> = objects.iter().filter(|o| o["metadata"]["namespace"] != "gitpod").cloned().collect();
+    for (everywhere, here) in [(None, "configmaps"), (None, "deployments"), (Some("configmaps"), "deployments")] {
+        let roles = may_list(everywhere, here);
+        let still = Still::start([others.clone(), roles.clone()].concat()).await.expect("a cluster");
+        let config = still.kubeconfig_of("default", "guest").expect("an account");
+        let (code, _, stderr) = at(&still, &config, installed, &[]).await;
+        assert_eq!(code, 3, "{everywhere:?} {here}: {stderr}");
+        assert!(stderr.starts_with("error: no Gitpod was found in the cluster at https://127.0.0.1:"), "{stderr}");
+        assert!(stderr.contains("but not all of it may be looked at: "), "{stderr}");
+        assert!(stderr.contains("cannot list resource"), "{stderr}");
+    }
+
     let mut two = Objects(objects.to_vec());
     two.copy_record_to("elsewhere");
     let still = Still::start(two.0).await.expect("a cluster");
     let (code, _, stderr) = at(&still, &still.kubeconfig(), installed, &[]).await;
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("there are several installations, in the namespaces elsewhere, gitpod"), "{stderr}");
+}
+
+/// An account that may list one kind in every namespace, and one in its own.
+fn may_list(everywhere: Option<&str>, here: &str) -> Vec<Value> {
+    let group = "rbac.authorization.k8s.io";
+    let rule = |resource: &str| json!([{"apiGroups": ["", "apps"], "resources": [resource], "verbs": ["list"]}]);
+    let role = |kind: &str, rules: Value| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": "guest", "namespace": "default"}, "rules": rules});
+    let binding = |kind: &str, to: &str| {
+        json!({
+            "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": "guest", "namespace": "default"},
+            "roleRef": {"apiGroup": group, "kind": to, "name": "guest"},
+            "subjects": [{"kind": "ServiceAccount", "name": "guest", "namespace": "default"}],
+        })
+    };
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "guest", "namespace": "default"}});
+    let mut all = vec![account, role("Role", rule(here)), binding("RoleBinding", "Role")];
+    if let Some(resource) = everywhere {
+        all.extend([role("ClusterRole", rule(resource)), binding("ClusterRoleBinding", "ClusterRole")]);
+        for object in all.iter_mut().rev().take(2) {
+            object["metadata"].as_object_mut().expect("metadata").remove("namespace");
+        }
+    }
+    all
 }
 
 /// One run without a cluster.

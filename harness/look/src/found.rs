@@ -207,8 +207,10 @@ pub enum Place {
     Here(String),
     /// In more than one.
     Several(Vec<String>),
-    /// Nowhere that could be looked at.
+    /// Nowhere, and everything was looked at.
     Nowhere,
+    /// Nowhere that may be looked at, but not everything may: what was refused.
+    Hidden(Unseen),
     /// Nothing could be looked at.
     Dark(Unseen),
 }
@@ -241,21 +243,38 @@ pub async fn place(reader: &Reader, home: &str) -> Place {
     }
     let mut seen = false;
     for namespace in candidates {
-        if let Ok(maps) = reader.list(Kind::ConfigMap, Some(namespace), Some(RECORD)).await {
-            seen = true;
-            if maps.iter().any(|m| m["data"]["config.yaml"].is_string()) {
+        match reader.list(Kind::ConfigMap, Some(namespace), Some(RECORD)).await {
+            Ok(maps) if maps.iter().any(|m| m["data"]["config.yaml"].is_string()) => {
                 return Place::Here(namespace.to_owned());
             }
+            Ok(_none) => seen = true,
+            Err(Unseen::Forbidden(_)) => {}
+            Err(why) => return Place::Dark(why),
+        }
+        match reader.list(Kind::Deployment, Some(namespace), None).await {
+            Ok(deployments) if deployments.iter().any(component) => return Place::Here(namespace.to_owned()),
+            Ok(_none) => seen = true,
+            Err(Unseen::Forbidden(_)) => {}
+            Err(why) => return Place::Dark(why),
         }
     }
-    if seen { Place::Nowhere } else { Place::Dark(refused) }
+    if seen { Place::Hidden(refused) } else { Place::Dark(refused) }
+}
+
+/// Whether it is a Deployment that only Gitpod has.
+fn component(object: &Value) -> bool {
+    COMPONENTS.contains(&name(object)) && label(object, "app") == Some("gitpod")
 }
 
 /// A Gitpod without its record.
 async fn half(reader: &Reader) -> Place {
-    let Ok(deployments) = reader.list(Kind::Deployment, None, None).await else { return Place::Nowhere };
+    let deployments = match reader.list(Kind::Deployment, None, None).await {
+        Ok(deployments) => deployments,
+        Err(why @ Unseen::Forbidden(_)) => return Place::Hidden(why),
+        Err(why) => return Place::Dark(why),
+    };
     let mut namespaces: BTreeSet<String> = BTreeSet::new();
-    for object in deployments.iter().filter(|o| COMPONENTS.contains(&name(o)) && label(o, "app") == Some("gitpod")) {
+    for object in deployments.iter().filter(|o| component(o)) {
         namespaces.extend(object["metadata"]["namespace"].as_str().map(str::to_owned));
     }
     let namespaces: Vec<String> = namespaces.into_iter().collect();

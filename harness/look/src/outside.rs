@@ -1,5 +1,6 @@
 //! The site as its users meet it: names, certificate, answers, SSH. Sends what any visitor sends.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -218,11 +219,48 @@ async fn registry(site: &Outside, front: &Front) -> Verdict {
 
 /// Metrics are for the cluster; servicelb opens their port on every node all the same.
 async fn metrics(site: &Outside, address: IpAddr) -> Verdict {
-    let at = site.reach.at(address, 9500);
-    match tokio::time::timeout(LOOK, tokio::net::TcpStream::connect(at)).await {
-        Ok(Ok(_open)) => {
+    let (at, front) = (site.reach.at(address, 9500), site.reach.at(address, 443));
+    let (metrics, site) = tokio::join!(knock(at), knock(front));
+    closed(at, &metrics, front, &site)
+}
+
+/// A host that says no shows that its port is closed. Silence shows it only where the same host answers on the port of
+/// the site: otherwise nothing of it was seen.
+fn closed(at: SocketAddr, metrics: &std::io::Result<()>, front: SocketAddr, site: &std::io::Result<()>) -> Verdict {
+    match metrics {
+        Ok(()) => {
             Verdict::Bad { expected: "port 9500 does not answer here".to_owned(), observed: format!("{at} answers") }
         }
-        Ok(Err(_)) | Err(_) => Verdict::Good,
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => Verdict::Good,
+        Err(_) if site.is_ok() => Verdict::Good,
+        Err(e) => Verdict::Unknown(format!("neither {at} nor {front} can be reached from here: {e}")),
+    }
+}
+
+/// Whether anybody answers there.
+async fn knock(at: SocketAddr) -> std::io::Result<()> {
+    let connecting = tokio::net::TcpStream::connect(at);
+    let connected = tokio::time::timeout(LOOK, connecting).await;
+    connected.unwrap_or_else(|_late| Err(ErrorKind::TimedOut.into())).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_closed_only_where_its_host_was_seen() {
+        let (at, front) = (SocketAddr::from(([192, 0, 2, 7], 9500)), SocketAddr::from(([192, 0, 2, 7], 443)));
+        let answer = |kind: Option<ErrorKind>| kind.map_or(Ok(()), |kind| Err(kind.into()));
+        let judged = |metrics, site| closed(at, &answer(metrics), front, &answer(site));
+        let (silent, unreachable) = (Some(ErrorKind::TimedOut), Some(ErrorKind::NetworkUnreachable));
+        assert!(matches!(judged(None, None), Verdict::Bad { .. }));
+        assert!(matches!(judged(None, silent), Verdict::Bad { .. }), "whatever the site does");
+        assert_eq!(judged(Some(ErrorKind::ConnectionRefused), silent), Verdict::Good);
+        assert_eq!(judged(silent, None), Verdict::Good, "a firewall that says nothing");
+        for nobody in [silent, unreachable] {
+            let Verdict::Unknown(why) = judged(nobody, nobody) else { panic!("nothing was seen") };
+            assert!(why.starts_with("neither 192.0.2.7:9500 nor 192.0.2.7:443 can be reached from here: "), "{why}");
+        }
     }
 }

@@ -45,12 +45,12 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: b
 }
 
 /// What scenarios need beyond looking: they call ws-manager through a forwarded port with its client certificate, run
-/// commands in workspaces of their own, and explain failures with events and logs.
+/// commands in workspaces of their own, remove pods that a killed run left, and explain failures with events and logs.
 fn for_work() -> Vec<Value> {
     let rule =
         |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [""], "resources": resources, "verbs": verbs });
     vec![
-        rule(&["pods"], &["get", "list", "watch"]),
+        rule(&["pods"], &["get", "list", "watch", "delete"]),
         rule(&["pods/exec", "pods/portforward"], &["create", "get"]),
         rule(&["pods/log"], &["get"]),
         rule(&["events"], &["list"]),

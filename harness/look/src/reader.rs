@@ -168,6 +168,8 @@ pub enum Unseen {
     Unauthorized(String),
     /// The server does not serve such objects at all.
     NotServed,
+    /// What was there when the reading began is not kept any more.
+    Expired,
     /// No answer, or one that is none.
     NoAnswer(String),
     /// Nobody looked.
@@ -180,6 +182,7 @@ impl std::fmt::Display for Unseen {
             Self::Forbidden(words) => f.write_str(words),
             Self::Unauthorized(words) => write!(f, "the server does not accept our credentials: {words}"),
             Self::NotServed => f.write_str("the server does not serve such objects"),
+            Self::Expired => f.write_str("what was there when the reading began is not kept any more"),
             Self::NoAnswer(why) => write!(f, "no answer: {why}"),
             Self::NotLooked => f.write_str("nobody looked"),
         }
@@ -192,6 +195,7 @@ impl Unseen {
             kube::Error::Api(status) if status.code == 403 => Self::Forbidden(status.message.clone()),
             kube::Error::Api(status) if status.code == 401 => Self::Unauthorized(status.message.clone()),
             kube::Error::Api(status) if status.code == 404 => Self::NotServed,
+            kube::Error::Api(status) if status.code == 410 => Self::Expired,
             kube::Error::Api(status) => {
                 Self::NoAnswer(format!("{} {}: {}", status.code, status.reason, status.message))
             }
@@ -236,9 +240,19 @@ impl Reader {
         let mut all = Vec::new();
         let mut next = String::new();
         loop {
-            let mut answer = self.read(&format!("{path}{next}")).await?;
+            let mut answer = match self.read(&format!("{path}{next}")).await {
+                // A token lives about as long as etcd keeps what was: whoever was too slow reads everything at once.
+                Err(Unseen::Expired) if !next.is_empty() => {
+                    path = path.replace(&format!("limit={PAGE}"), "limit=0");
+                    (all, next) = (Vec::new(), String::new());
+                    continue;
+                }
+                answer => answer?,
+            };
             match answer["items"].take() {
                 Value::Array(items) => all.extend(items),
+                // How Go writes a list that was never filled.
+                Value::Null if answer["kind"].as_str().is_some_and(|k| k.ends_with("List")) => {}
                 _other => return Err(Unseen::NoAnswer(format!("the answer for {} is no list", kind.plural()))),
             }
             match answer["metadata"]["continue"].as_str() {
@@ -286,6 +300,13 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use http::Response;
+    use kube::client::Body;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -295,5 +316,76 @@ mod tests {
         assert_eq!(Kind::Certificate.path(Some("n")), "/apis/cert-manager.io/v1/namespaces/n/certificates");
         assert_eq!(Kind::NetworkPolicy.path(Some("n")), "/apis/networking.k8s.io/v1/namespaces/n/networkpolicies");
         assert_eq!(escaped("a+/=b"), "a%2B%2F%3Db");
+    }
+
+    /// Lists pods where the server gives these answers, one after the other. What was seen, and what was asked.
+    async fn listed(answers: Vec<(u16, Value)>) -> (Result<Vec<Value>, Unseen>, Vec<String>) {
+        let (left, asked) = (Arc::new(Mutex::new(VecDeque::from(answers))), Arc::new(Mutex::new(Vec::new())));
+        let (server, log) = (left.clone(), asked.clone());
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            log.lock().expect("nobody failed").push(request.uri().to_string());
+            let (status, body) =
+                server.lock().expect("nobody failed").pop_front().expect("one request for each answer");
+            let answer = Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+            async move { answer }
+        });
+        let reader = Reader::new(kube::Client::new(service, "default"));
+        let seen = reader.list(Kind::Pod, Some("n"), None).await;
+        assert!(left.lock().expect("nobody failed").is_empty(), "an answer that nobody asked for");
+        let asked = asked.lock().expect("nobody failed").clone();
+        (seen, asked)
+    }
+
+    fn page(names: &[&str], next: &str) -> (u16, Value) {
+        let items: Vec<Value> = names.iter().map(|n| json!({ "metadata": { "name": n } })).collect();
+        (200, json!({ "kind": "PodList", "apiVersion": "v1", "metadata": { "continue": next }, "items": items }))
+    }
+
+    fn names(seen: Result<Vec<Value>, Unseen>) -> Vec<String> {
+        let name = |o: &Value| o["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        seen.expect("a list").iter().map(name).collect()
+    }
+
+    fn status(code: u16, reason: &str, message: &str) -> (u16, Value) {
+        let kind = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure" });
+        let mut status = kind;
+        (status["message"], status["reason"], status["code"]) = (message.into(), reason.into(), code.into());
+        (code, status)
+    }
+
+    #[tokio::test]
+    async fn a_long_list_is_read_page_by_page() {
+        let (seen, asked) = listed(vec![page(&["a", "b"], "x+/="), page(&["c"], "")]).await;
+        assert_eq!(names(seen), ["a", "b", "c"]);
+        let root = "/api/v1/namespaces/n/pods";
+        assert_eq!(asked, [format!("{root}?limit=500"), format!("{root}?limit=500&continue=x%2B%2F%3D")]);
+    }
+
+    #[tokio::test]
+    async fn what_expired_between_two_pages_is_read_again_from_the_start() {
+        let gone = status(410, "Expired", "The provided continue parameter is too old");
+        let (seen, asked) = listed(vec![page(&["a", "b"], "x"), gone, page(&["a", "c"], "")]).await;
+        assert_eq!(names(seen), ["a", "c"], "nothing of the first reading");
+        assert_eq!(asked.last().map(String::as_str), Some("/api/v1/namespaces/n/pods?limit=0"));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_expires_at_once_is_not_asked_for_for_ever() {
+        let (seen, _) = listed(vec![status(410, "Expired", "too old")]).await;
+        assert_eq!(seen, Err(Unseen::Expired));
+    }
+
+    #[tokio::test]
+    async fn a_list_without_items_is_empty_and_what_is_no_list_is_not() {
+        let empty = json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": null });
+        assert_eq!(listed(vec![(200, empty)]).await.0, Ok(Vec::new()));
+        let (seen, _) = listed(vec![(200, json!({ "kind": "Pod", "metadata": { "name": "a" } }))]).await;
+        assert_eq!(seen, Err(Unseen::NoAnswer("the answer for pods is no list".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_keeps_the_words_of_the_server() {
+        let (seen, _) = listed(vec![status(403, "Forbidden", "pods is forbidden: User \"u\" cannot list")]).await;
+        assert_eq!(seen, Err(Unseen::Forbidden("pods is forbidden: User \"u\" cannot list".to_owned())));
     }
 }

@@ -146,6 +146,13 @@ async fn look(reader: &Reader, door: &Door, namespace: Option<&str>) -> Result<(
                 return Err(CliError::usage(format!("there is no Gitpod in the cluster at {}", door.server))
                     .hint("choose another cluster with --context, or say where Gitpod is with --namespace"));
             }
+            Place::Hidden(why) => {
+                let server = &door.server;
+                return Err(CliError::inconclusive(format!(
+                    "no Gitpod was found in the cluster at {server}, but not all of it may be looked at: {why}"
+                ))
+                .hint("say where Gitpod is with --namespace"));
+            }
             Place::Dark(why) => return Err(dark(door, &why)),
         },
     };
@@ -180,7 +187,7 @@ fn dark(door: &Door, why: &Unseen) -> CliError {
             CliError::inconclusive(format!("the cluster at {server} does not accept the credentials"))
                 .hint("log in again, or choose another --context")
         }
-        Unseen::NotServed | Unseen::NotLooked => {
+        Unseen::NotServed | Unseen::Expired | Unseen::NotLooked => {
             CliError::inconclusive(format!("what answers at {server} is no Kubernetes API"))
         }
         Unseen::NoAnswer(words) => {
