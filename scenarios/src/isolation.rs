@@ -12,13 +12,14 @@ use gsh_engine::failure::Failure;
 use gsh_engine::wait::Progress;
 use gsh_gitpod::exec::Done;
 use gsh_gitpod::http::Front;
+use gsh_gitpod::install::found::WSMAN_SECRET;
 use gsh_gitpod::probe::{Asked, Probe};
 use gsh_gitpod::wsman::WsManager;
 use gsh_model::outcome::Blame;
 use gsh_model::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 
 use crate::guest::{Guest, launch, probe};
 
@@ -272,11 +273,11 @@ impl Look<'_> {
     async fn control_plane(&self) -> Result<(), Failure> {
         let (bench, code) = (self.bench, "GSH-ISO-021");
         let namespace = &bench.installation().namespace;
-        let path = format!("/api/v1/namespaces/{namespace}/secrets");
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{WSMAN_SECRET}");
         let secrets: Api<Secret> = Api::namespaced(bench.cluster().kube.clone(), namespace);
         // We are told: the question is one that has an answer.
         secrets
-            .list(&ListParams::default().limit(1))
+            .get(WSMAN_SECRET)
             .await
             .map_err(|e| Failure::environment(code, format!("GET {path} answers us"), "it does not").because(&e))?;
         let url = format!("https://kubernetes.default.svc{path}");

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use gsh_look::{Kind, Reader};
 use gsh_providers::attached::{Mode, Way, connect};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::emulate::Emulation;
 use crate::program::{Program, root};
+use crate::verify::documents;
 
 /// For everything that a world without delays does at once, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,8 +30,13 @@ impl Cluster {
     }
 
     async fn workspaces(&self) -> Vec<Value> {
+        self.pods(|labels| labels["component"] == "workspace").await
+    }
+
+    /// The pods of the installation whose labels are so.
+    async fn pods(&self, ours: impl Fn(&Value) -> bool) -> Vec<Value> {
         let pods = self.reader.list(Kind::Pod, Some("gitpod"), None).await.expect("pods");
-        pods.into_iter().filter(|p| p["metadata"]["labels"]["component"] == "workspace").collect()
+        pods.into_iter().filter(|p| ours(&p["metadata"]["labels"])).collect()
     }
 
     /// Waits until a workspace is in a state. Every look is a request, so this does not spin.
@@ -40,9 +46,13 @@ impl Cluster {
     }
 
     fn verify(&self, program: &Program, scenarios: &[&str]) -> Child {
+        self.verify_as(self.emulation.variable("KUBECONFIG"), program, scenarios)
+    }
+
+    fn verify_as(&self, kubeconfig: &str, program: &Program, scenarios: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gsh-verify"));
         command.current_dir(root()).env_clear().env("HOME", program.folder()).env("TMPDIR", program.folder());
-        command.args(["--kubeconfig", self.emulation.variable("KUBECONFIG"), "--format", "json", "--quiet"]);
+        command.args(["--kubeconfig", kubeconfig, "--format", "json", "--quiet"]);
         command.args(["--intrusive", "--ingress", self.emulation.variable("GITPOD_INGRESS")]);
         for (from, to) in self.emulation.moved_ports() {
             command.args(["--port", &format!("{from}={to}")]);
@@ -52,6 +62,80 @@ impl Cluster {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gsh-verify starts")
     }
+}
+
+/// What an administrator does with the printed roles: applies them, and hands out a kubeconfig with a token.
+struct Administrator {
+    client: kube::Client,
+    kubeconfig: Value,
+}
+
+impl Administrator {
+    async fn of(cluster: &Cluster) -> Self {
+        let file = cluster.emulation.variable("KUBECONFIG");
+        let way = Way { kubeconfig: Some(file.into()), context: None };
+        let client = connect(&way, Mode::Everything).await.expect("a way").client;
+        let text = std::fs::read_to_string(file).expect("the kubeconfig");
+        Self { client, kubeconfig: serde_norway::from_str(&text).expect("YAML") }
+    }
+
+    async fn send(&self, method: &str, path: &str, object: &Value) -> Value {
+        let content = if method == "PATCH" { "application/apply-patch+yaml" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header("content-type", content);
+        let request = request.body(object.to_string().into_bytes()).expect("a request");
+        self.client.request(request).await.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
+    /// The file with which `gsh-verify` has exactly the rights that it prints for these arguments.
+    async fn grant(&self, program: &Program, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gsh-verify"));
+        command.current_dir(root()).env_clear().args(["--print-rbac"]).args(args);
+        let printed = tokio::task::block_in_place(|| command.output()).expect("gsh-verify starts");
+        assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+        for object in documents(&String::from_utf8_lossy(&printed.stdout)) {
+            let kind = object["kind"].as_str().expect("a kind");
+            let (root, plural) = match kind {
+                "ServiceAccount" => ("/api/v1", "serviceaccounts".to_owned()),
+                _roles => ("/apis/rbac.authorization.k8s.io/v1", format!("{}s", kind.to_lowercase())),
+            };
+            let path = match object["metadata"]["namespace"].as_str() {
+                Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
+                None => format!("{root}/{plural}"),
+            };
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            self.send("PATCH", &format!("{path}/{name}?fieldManager=administrator&force=true"), &object).await;
+        }
+        let ask = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let path = "/api/v1/namespaces/gitpod/serviceaccounts/gsh-verify/token";
+        let answer = self.send("POST", path, &ask).await;
+        let mut config = self.kubeconfig.clone();
+        config["users"][0]["user"] = json!({"token": answer["status"]["token"].as_str().expect("a token")});
+        let text = serde_norway::to_string(&config).expect("YAML");
+        program.write("granted", &text).display().to_string()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_roles_are_enough_for_every_scenario_and_for_no_other() {
+    let cluster = Cluster::start().await;
+    let (program, administrator) = (Program::new(), Administrator::of(&cluster).await);
+    for scenario in ["workspace-start", "docker-in-workspace", "ssh-on-22", "store-roundtrip", "isolation"] {
+        let granted = administrator.grant(&program, &["--intrusive", "--scenario", scenario]).await;
+        let (code, said) = ended(cluster.verify_as(&granted, &program, &[scenario]));
+        assert_eq!(code, 0, "{scenario}: {said}");
+    }
+    // What one may do is not for all.
+    let granted = administrator.grant(&program, &["--intrusive", "--scenario", "workspace-start"]).await;
+    for (scenario, verb, resource) in [("store-roundtrip", "create", "pods"), ("isolation", "get", "networkpolicies")] {
+        let (code, said) = ended(cluster.verify_as(&granted, &program, &[scenario]));
+        assert_eq!(code, 3, "{scenario}: {said}");
+        assert!(said.contains(&format!("cannot {verb} resource \\\"{resource}\\\"")), "{scenario}: {said}");
+    }
+    let granted = administrator.grant(&program, &["--intrusive"]).await;
+    let (code, said) = ended(cluster.verify_as(&granted, &program, &[]));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(cluster.workspaces().await, Vec::<Value>::new());
+    cluster.emulation.interrupt();
 }
 
 /// Exit code, results, and what was said.
@@ -114,6 +198,16 @@ async fn nothing_is_left_by_success_or_an_interrupt_and_what_a_kill_leaves_goes_
         assert_eq!(code, 0, "killed when {what}: {said}");
         assert_eq!(cluster.workspaces().await, Vec::<Value>::new(), "killed when {what}: {said}");
     }
+
+    let mut child = cluster.verify(&program, &["store-roundtrip"]);
+    let asks = async { while cluster.pods(|labels| labels["gsh-role"] == "probe").await.is_empty() {} };
+    tokio::time::timeout(PATIENCE, asks).await.expect("a pod that asks the stores");
+    child.kill().expect("it runs");
+    child.wait().expect("it is gone");
+    assert_ne!(cluster.pods(|labels| labels["gsh-role"].is_string()).await, Vec::<Value>::new(), "a kill leaves it");
+    let (code, said) = ended(cluster.verify(&program, &["workspace-start"]));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(cluster.pods(|labels| labels["gsh-role"].is_string()).await, Vec::<Value>::new(), "{said}");
     cluster.emulation.interrupt();
 }
 

@@ -182,7 +182,7 @@ async fn roles(installed: &Installed, objects: &[Value]) {
     assert!(results.to_string().contains("cannot list resource \\\"certificates\\\""), "{results}");
 }
 
-fn documents(text: &str) -> Vec<Value> {
+pub(crate) fn documents(text: &str) -> Vec<Value> {
     use serde::Deserialize as _;
     let documents = serde_norway::Deserializer::from_str(text);
     documents.map(|d| Value::deserialize(d).expect("YAML")).filter(|v| !v.is_null()).collect()

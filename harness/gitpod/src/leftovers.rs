@@ -24,8 +24,8 @@ const STOPS: Duration = Duration::from_secs(5 * 60);
 enum Left {
     /// A workspace: instance id and workspace id.
     Workspace { instance: String, id: String },
-    /// A pod that reserved capacity.
-    Ballast { pod: String },
+    /// A pod that a scenario made itself, to reserve capacity or to ask questions from.
+    Pod { name: String },
 }
 
 /// Removes everything that carries the marks of a run, and proves that nothing is left. Says how much it was.
@@ -47,9 +47,9 @@ pub async fn clear(cx: &Cx, cluster: &Cluster, installation: &Installation) -> R
                 let launch = Launch::of_another(installation, &cluster.lease, instance, id);
                 Workspace::new(&wsman, launch).stop(cx, CHECK, STOPS).await?;
             }
-            Left::Ballast { pod } => {
+            Left::Pod { name } => {
                 let kind = Kind::new("v1", "Pod");
-                let deleted = api.delete(&kind, Some(&installation.namespace), pod).await;
+                let deleted = api.delete(&kind, Some(&installation.namespace), name).await;
                 deleted
                     .map_err(|e| api::failure(&e, Blame::Harness, CHECK, "a pod of an earlier run can be deleted"))?;
             }
@@ -77,10 +77,10 @@ async fn list(cx: &Cx, cluster: &Cluster, namespace: &str) -> Result<Vec<Left>, 
 fn left(pod: &Value) -> Option<Left> {
     let labels = &pod["metadata"]["labels"];
     let word = |value: &Value| value.as_str().map(str::to_owned);
-    if labels["gsh-role"] == "ballast" {
+    if labels["gsh-role"].is_string() {
         // Only what also names its lease is ours.
         labels["gsh-lease"].as_str()?.parse::<LeaseId>().ok()?;
-        return Some(Left::Ballast { pod: word(&pod["metadata"]["name"])? });
+        return Some(Left::Pod { name: word(&pod["metadata"]["name"])? });
     }
     let mark = format!("gitpod.io/annotation.{RUN_ANNOTATION}");
     let marked = pod["metadata"]["annotations"].get(&mark).is_some_and(Value::is_string);
@@ -107,8 +107,10 @@ mod tests {
         assert_eq!(pod(workspace.clone(), mark.clone()), Some(ours));
         assert_eq!(pod(workspace, json!({})), None, "a user's workspace");
         assert_eq!(pod(json!({ "component": "server" }), mark), None, "a component");
-        let ballast = json!({ "gsh-role": "ballast", "gsh-lease": "g7f3a-c0-a1" });
-        assert_eq!(pod(ballast, Value::Null), Some(Left::Ballast { pod: "p".to_owned() }));
+        for role in ["ballast", "probe"] {
+            let made = json!({ "gsh-role": role, "gsh-lease": "g7f3a-c0-a1" });
+            assert_eq!(pod(made, Value::Null), Some(Left::Pod { name: "p".to_owned() }));
+        }
         assert_eq!(pod(json!({ "gsh-role": "ballast" }), Value::Null), None, "no lease");
     }
 }

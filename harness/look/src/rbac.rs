@@ -2,25 +2,43 @@
 
 use std::collections::BTreeMap;
 
+use gsh_gitpod::install::found::{IDE_CONFIGS, WSMAN_SECRET};
 use serde_json::{Value, json};
 
 use crate::reader::Kind;
 
+/// What the roles are for.
+#[derive(Debug, Clone, Default)]
+pub struct Purpose<'a> {
+    /// Secret whose `ca.crt` is read, where there is one: a Role can be limited to names.
+    pub authority: Option<&'a str>,
+    /// Secret with the host key of the SSH gateway, where it is read.
+    pub host_key: Option<&'a str>,
+    /// Scenarios that create something.
+    pub works: Vec<&'a str>,
+}
+
 /// Roles and their bindings for whoever looks: `subject` is the name of a service account in the namespace.
-///
-/// `authority` names the Secret whose `ca.crt` is read, where there is one: a Role can be limited to names.
 #[must_use]
-pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: bool) -> Vec<Value> {
+pub fn objects(namespace: &str, subject: &str, purpose: &Purpose<'_>) -> Vec<Value> {
     let meta = |name: &str| json!({ "name": name });
     let here = |name: &str| json!({ "name": name, "namespace": namespace });
     let group = "rbac.authorization.k8s.io";
     let subjects = json!([{ "kind": "ServiceAccount", "name": subject, "namespace": namespace }]);
     let mut inside = rules(Kind::LISTED.into_iter().filter(|k| !k.everywhere()));
-    if let Some(name) = authority {
-        inside.push(json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"] }));
+    let mut everywhere = rules(Kind::LISTED.into_iter().filter(|k| k.everywhere()));
+    let mut secrets: Vec<&str> = purpose.authority.into_iter().collect();
+    if !purpose.works.is_empty() {
+        secrets.push(WSMAN_SECRET);
+        secrets.extend(purpose.host_key);
+        inside.push(named("configmaps", &IDE_CONFIGS));
+        inside.extend(EVERY_WORK.iter().map(Right::rule));
     }
-    if works {
-        inside.extend(for_work());
+    if !secrets.is_empty() {
+        inside.push(named("secrets", &secrets));
+    }
+    for right in rights(&purpose.works) {
+        if right.everywhere { everywhere.push(right.rule()) } else { inside.push(right.rule()) }
     }
     let reference = |kind: &str| json!({ "apiGroup": group, "kind": kind, "name": "gsh-verify" });
     let object = |kind: &str, metadata: Value, rest: Value| {
@@ -30,7 +48,6 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: b
         }
         object
     };
-    let everywhere = rules(Kind::LISTED.into_iter().filter(|k| k.everywhere()));
     vec![
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": here(subject) }),
         object("ClusterRole", meta("gsh-verify"), json!({ "rules": everywhere })),
@@ -44,18 +61,63 @@ pub fn objects(namespace: &str, subject: &str, authority: Option<&str>, works: b
     ]
 }
 
-/// What scenarios need beyond looking: they call ws-manager through a forwarded port with its client certificate, run
-/// commands in workspaces of their own, remove pods that a killed run left, and explain failures with events and logs.
-fn for_work() -> Vec<Value> {
-    let rule =
-        |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [""], "resources": resources, "verbs": verbs });
-    vec![
-        rule(&["pods"], &["get", "list", "watch", "delete"]),
-        rule(&["pods/exec", "pods/portforward"], &["create", "get"]),
-        rule(&["pods/log"], &["get"]),
-        rule(&["events"], &["list"]),
-        rule(&["configmaps", "secrets"], &["get"]),
-    ]
+/// What a scenario may do with a kind of object, beyond looking.
+struct Right {
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    /// In the whole cluster rather than in the namespace of the installation.
+    everywhere: bool,
+}
+
+impl Right {
+    const fn new(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Self {
+        Self { group, resource, verbs, everywhere: false }
+    }
+
+    fn rule(&self) -> Value {
+        json!({ "apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs })
+    }
+}
+
+/// Of every scenario that creates something: it calls ws-manager through a forwarded port, runs commands in workspaces
+/// of its own, removes pods that a killed run left, and explains failures with events and logs.
+const EVERY_WORK: [Right; 5] = [
+    Right::new("", "pods", &["get", "list", "watch", "delete"]),
+    Right::new("", "pods/exec", &["create", "get"]),
+    Right::new("", "pods/portforward", &["create", "get"]),
+    Right::new("", "pods/log", &["get"]),
+    Right::new("", "events", &["list"]),
+];
+
+/// Of single scenarios, each right once.
+fn rights<'a>(works: &'a [&str]) -> impl Iterator<Item = &'static Right> + use<'a> {
+    let of = |names: &[&str]| names.iter().any(|name| works.contains(name));
+    let table = [
+        // A pod that asks from beside the workspaces, or that takes the room which a new node must give.
+        (of(&["store-roundtrip", "isolation", "scale-out"]), &PODS),
+        (of(&["isolation"]), &POLICIES),
+        // Where the stores are and how to log in to them; the names are the operator's.
+        (of(&["store-roundtrip"]), &LOGINS),
+        (of(&["store-roundtrip"]), &SETTINGS),
+        (of(&["store-roundtrip"]), &DEPLOYMENTS),
+        (of(&["store-roundtrip"]), &DAEMON_SETS),
+        (of(&["scale-out"]), &NODES),
+    ];
+    table.into_iter().filter_map(|(needed, right)| needed.then_some(right))
+}
+
+static PODS: Right = Right::new("", "pods", &["create"]);
+static POLICIES: Right = Right::new("networking.k8s.io", "networkpolicies", &["get"]);
+static LOGINS: Right = Right::new("", "secrets", &["get"]);
+static SETTINGS: Right = Right::new("", "configmaps", &["get"]);
+static DEPLOYMENTS: Right = Right::new("apps", "deployments", &["get"]);
+static DAEMON_SETS: Right = Right::new("apps", "daemonsets", &["get"]);
+static NODES: Right = Right { group: "", resource: "nodes", verbs: &["get", "list"], everywhere: true };
+
+/// Reading of single objects.
+fn named(resource: &str, names: &[&str]) -> Value {
+    json!({ "apiGroups": [""], "resources": [resource], "resourceNames": names, "verbs": ["get"] })
 }
 
 /// One rule for each API group.

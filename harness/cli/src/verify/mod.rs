@@ -74,10 +74,19 @@ fn scenarios(args: &Verify) -> Result<Vec<ScenarioSpec>, CliError> {
 fn print_rbac(args: &Verify) -> Result<Exit, CliError> {
     let chosen = scenarios(args)?;
     let namespace = args.namespace.as_deref().unwrap_or("gitpod");
-    let works = args.intrusive && chosen.iter().any(|s| s.impact != Impact::ReadOnly);
-    // With --ca nothing of a Secret is read; else the one that Gitpod's own packaging names.
-    let authority = if args.ca.is_some() { None } else { Some("ca-certificate") };
-    let text = rbac::yaml(&rbac::objects(namespace, "gsh-verify", authority, works));
+    let works = |s: &&ScenarioSpec| match s.impact {
+        Impact::ReadOnly => false,
+        Impact::CreatesWorkspace => args.intrusive,
+        Impact::AddsNode => args.scale_out,
+    };
+    let purpose = rbac::Purpose {
+        // With --ca nothing of a Secret is read; else the one that Gitpod's own packaging names.
+        authority: if args.ca.is_some() { None } else { Some("ca-certificate") },
+        // As Gitpod's documentation names it; with --ssh-host-key it is not read.
+        host_key: if args.ssh_host_key.is_some() { None } else { Some("ssh-gateway-host-key") },
+        works: chosen.iter().filter(works).map(|s| s.id.as_str()).collect(),
+    };
+    let text = rbac::yaml(&rbac::objects(namespace, "gsh-verify", &purpose));
     print(&text)?;
     Ok(Exit::Pass)
 }

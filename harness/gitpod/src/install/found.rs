@@ -44,10 +44,15 @@ pub fn decoded(secret: &Value, key: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(secret["data"][key].as_str()?).ok()?).ok()
 }
 
+/// Secret with the client certificate of ws-manager. From rendered objects of the installer.
+pub const WSMAN_SECRET: &str = "ws-manager-client-tls";
+/// ConfigMaps that name the images of IDEs, in the order in which they are asked.
+pub const IDE_CONFIGS: [&str; 2] = ["server-ide-config", "ide-config"];
+
 /// Client certificate of ws-manager.
 pub(crate) async fn wsman(cx: &Cx, api: &Api, namespace: &str) -> Result<WsmanCredentials, Failure> {
     let check = "GSH-INS-030";
-    let name = "ws-manager-client-tls";
+    let name = WSMAN_SECRET;
     let expected = format!("Secret `{name}` holds ca.crt, tls.crt and tls.key");
     let secret = secret(cx, api, namespace, check, name).await?;
     let Some(secret) = secret else {
@@ -63,7 +68,7 @@ pub(crate) async fn wsman(cx: &Cx, api: &Api, namespace: &str) -> Result<WsmanCr
 /// Image of the browser IDE. `ide-config` carries the same catalogue for releases that dropped the server's copy.
 pub(crate) async fn ide_image(cx: &Cx, api: &Api, namespace: &str) -> Result<String, Failure> {
     let check = "GSH-INS-031";
-    for name in ["server-ide-config", "ide-config"] {
+    for name in IDE_CONFIGS {
         let Some(map) = get(cx, api, namespace, check, "ConfigMap", name).await? else { continue };
         let config: Option<Value> = map["data"]["config.json"].as_str().and_then(|t| serde_json::from_str(t).ok());
         let image = config.and_then(|c| c["ideOptions"]["options"]["code"]["image"].as_str().map(str::to_owned));
