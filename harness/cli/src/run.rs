@@ -50,25 +50,15 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
     let stop = Stop::new();
     let _signals = Listening::to(&stop);
     match &args.resume {
-        None => {
-            conduct(
-                unless(&stop, begin(args), || {
-                    CliError::inconclusive("stopped by a signal before anything was created")
-                })
-                .await?,
-                args.format,
-                all,
-                stop,
-            )
-            .await
-        }
+        None => conduct(unless(&stop, begin(args), nothing_yet).await?, args.format, all, stop).await,
         Some(directory) => {
             let recorded = resume::open(directory)?;
             if recorded.state.finished.is_some() {
                 say("the run is finished: there is nothing to go on with");
                 return concluded(&recorded.directory, args.format);
             }
-            conduct(unless(&stop, go_on(args, recorded), still_there).await?, args.format, all, stop).await
+            let run = recorded.header.run.clone();
+            conduct(unless(&stop, go_on(args, recorded), || still_there(&run)).await?, args.format, all, stop).await
         }
     }
 }
@@ -78,7 +68,7 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
 async fn unless(
     stop: &Stop,
     getting_ready: impl Future<Output = Result<Ready, CliError>>,
-    stopped: fn() -> CliError,
+    stopped: impl FnOnce() -> CliError,
 ) -> Result<Ready, CliError> {
     tokio::select! {
         ready = getting_ready => ready,
@@ -86,10 +76,14 @@ async fn unless(
     }
 }
 
+fn nothing_yet() -> CliError {
+    CliError::inconclusive("stopped by a signal before anything was created")
+}
+
 /// A run that was to be resumed may have machines in the account, and they cost money.
-fn still_there() -> CliError {
+fn still_there(run: &RunId) -> CliError {
     CliError::inconclusive("stopped by a signal before the run went on; what it had created is still there")
-        .hint("go on with it by the same command, or remove what it created with: gsh sweep --run ID")
+        .hint(format!("go on with it by the same command, or remove what it created with: gsh sweep --run {run}"))
 }
 
 /// Everything that can be wrong with the input is found before anything is created.

@@ -37,7 +37,7 @@ pub fn objects(namespace: &str, subject: &str, purpose: &Purpose<'_>) -> Vec<Val
     if !secrets.is_empty() {
         inside.push(named("secrets", &secrets));
     }
-    for right in rights(&purpose.works) {
+    for (_, right) in OF_SCENARIOS.iter().filter(|(of, _)| of.iter().any(|name| purpose.works.contains(name))) {
         if right.everywhere { everywhere.push(right.rule()) } else { inside.push(right.rule()) }
     }
     let reference = |kind: &str| json!({ "apiGroup": group, "kind": kind, "name": "gsh-verify" });
@@ -90,30 +90,18 @@ const EVERY_WORK: [Right; 5] = [
     Right::new("", "events", &["list"]),
 ];
 
-/// Of single scenarios, each right once.
-fn rights<'a>(works: &'a [&str]) -> impl Iterator<Item = &'static Right> + use<'a> {
-    let of = |names: &[&str]| names.iter().any(|name| works.contains(name));
-    let table = [
-        // A pod that asks from beside the workspaces, or that takes the room which a new node must give.
-        (of(&["store-roundtrip", "isolation", "scale-out"]), &PODS),
-        (of(&["isolation"]), &POLICIES),
-        // Where the stores are and how to log in to them; the names are the operator's.
-        (of(&["store-roundtrip"]), &LOGINS),
-        (of(&["store-roundtrip"]), &SETTINGS),
-        (of(&["store-roundtrip"]), &DEPLOYMENTS),
-        (of(&["store-roundtrip"]), &DAEMON_SETS),
-        (of(&["scale-out"]), &NODES),
-    ];
-    table.into_iter().filter_map(|(needed, right)| needed.then_some(right))
-}
-
-static PODS: Right = Right::new("", "pods", &["create"]);
-static POLICIES: Right = Right::new("networking.k8s.io", "networkpolicies", &["get"]);
-static LOGINS: Right = Right::new("", "secrets", &["get"]);
-static SETTINGS: Right = Right::new("", "configmaps", &["get"]);
-static DEPLOYMENTS: Right = Right::new("apps", "deployments", &["get"]);
-static DAEMON_SETS: Right = Right::new("apps", "daemonsets", &["get"]);
-static NODES: Right = Right { group: "", resource: "nodes", verbs: &["get", "list"], everywhere: true };
+/// Of single scenarios. A right of several is there once.
+const OF_SCENARIOS: [(&[&str], Right); 7] = [
+    // A pod that asks from beside the workspaces, or that takes the room which a new node must give.
+    (&["store-roundtrip", "isolation", "scale-out"], Right::new("", "pods", &["create"])),
+    (&["isolation"], Right::new("networking.k8s.io", "networkpolicies", &["get"])),
+    // Where the stores are and how to log in to them; the names are the operator's.
+    (&["store-roundtrip"], Right::new("", "secrets", &["get"])),
+    (&["store-roundtrip"], Right::new("", "configmaps", &["get"])),
+    (&["store-roundtrip"], Right::new("apps", "deployments", &["get"])),
+    (&["store-roundtrip"], Right::new("apps", "daemonsets", &["get"])),
+    (&["scale-out"], Right { everywhere: true, ..Right::new("", "nodes", &["get", "list"]) }),
+];
 
 /// Reading of single objects.
 fn named(resource: &str, names: &[&str]) -> Value {

@@ -233,18 +233,14 @@ impl Reader {
     /// # Errors
     /// Why they could not be seen.
     pub async fn list(&self, kind: Kind, namespace: Option<&str>, name: Option<&str>) -> Result<Vec<Value>, Unseen> {
-        let mut path = format!("{}?limit={PAGE}", kind.path(namespace));
-        if let Some(name) = name {
-            path.push_str(&format!("&fieldSelector=metadata.name%3D{name}"));
-        }
-        let mut all = Vec::new();
-        let mut next = String::new();
+        let root = kind.path(namespace);
+        let only = name.map(|name| format!("&fieldSelector=metadata.name%3D{name}")).unwrap_or_default();
+        let (mut limit, mut all, mut next) = (PAGE, Vec::new(), String::new());
         loop {
-            let mut answer = match self.read(&format!("{path}{next}")).await {
+            let mut answer = match self.read(&format!("{root}?limit={limit}{only}{next}")).await {
                 // A token lives about as long as etcd keeps what was: whoever was too slow reads everything at once.
-                Err(Unseen::Expired) if !next.is_empty() => {
-                    path = path.replace(&format!("limit={PAGE}"), "limit=0");
-                    (all, next) = (Vec::new(), String::new());
+                Err(Unseen::Expired) if limit == PAGE && !next.is_empty() => {
+                    (limit, all, next) = (0, Vec::new(), String::new());
                     continue;
                 }
                 answer => answer?,

@@ -187,7 +187,10 @@ fn dark(door: &Door, why: &Unseen) -> CliError {
             CliError::inconclusive(format!("the cluster at {server} does not accept the credentials"))
                 .hint("log in again, or choose another --context")
         }
-        Unseen::NotServed | Unseen::Expired | Unseen::NotLooked => {
+        Unseen::Expired => {
+            CliError::inconclusive(format!("the cluster at {server} does not hold still: {why}")).hint("run it again")
+        }
+        Unseen::NotServed | Unseen::NotLooked => {
             CliError::inconclusive(format!("what answers at {server} is no Kubernetes API"))
         }
         Unseen::NoAnswer(words) => {
