@@ -1,7 +1,8 @@
 //! `gsh-verify` as operators run it: against an emulated cluster with Gitpod on it, and against the same cluster with one
 //! thing wrong at a time, standing still behind an API that counts what is asked of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -148,6 +149,8 @@ async fn a_healthy_installation_is_green_and_each_defect_shows_as_exactly_its_co
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     roles(&installed, &objects).await;
     absences(&installed, &objects).await;
+    bundle(&installed).await;
+    bundles_under_roles(&installed, &objects).await;
     installed.emulation.interrupt();
 }
 
@@ -180,6 +183,109 @@ async fn roles(installed: &Installed, objects: &[Value]) {
     let wanted = ["203", "401", "403", "404"].map(|c| format!("GSH-LOOK-{c}"));
     assert_eq!((code, bad, unknown), (3, BTreeSet::new(), wanted.into_iter().collect()), "{stderr}");
     assert!(results.to_string().contains("cannot list resource \\\"certificates\\\""), "{results}");
+}
+
+/// The files of an archive of evidence; all lie in one folder, of the archive's name.
+fn unpacked(archive: &Path) -> BTreeMap<String, String> {
+    let compressed = std::fs::File::open(archive).expect("the archive");
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(compressed));
+    let read = |mut entry: tar::Entry<'_, _>| {
+        let path = entry.path().expect("a path").display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).expect("text");
+        (path.strip_prefix("evidence/").expect("in the folder").to_owned(), text)
+    };
+    tar.entries().expect("entries").map(|entry| read(entry.expect("an entry"))).collect()
+}
+
+/// The archive of a live installation has what helps, and none of the installation's secrets.
+async fn bundle(installed: &Installed) {
+    let program = Program::new();
+    let archive = program.folder().join("evidence.tar.gz");
+    let (file, config) = (archive.display().to_string(), installed.kubeconfig.display().to_string());
+    let mut args = vec!["--kubeconfig", &config, "--quiet", "--bundle", &file];
+    args.extend(installed.args());
+    let (code, stdout, stderr) = text(&verify(&program, &args));
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let files = unpacked(&archive);
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    for name in ["results/results.json", "results/junit.xml", "results/ledger.jsonl", "objects/Certificate.json"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    let pods: Vec<Value> = serde_json::from_str(&files["objects/Pod.json"]).expect("JSON");
+    assert!(pods.iter().any(|p| p["metadata"]["labels"]["component"] == "server"), "{pods:?}");
+    assert!(pods.iter().all(|p| p["metadata"]["namespace"] == "gitpod"), "pods of others are their own");
+    let events: Vec<Value> = serde_json::from_str(&files["events.json"]).expect("JSON");
+    assert!(events.iter().any(|e| e["reason"] == "Scheduled" || e["reason"] == "Started"), "{events:?}");
+    assert!(names.iter().any(|n| n.starts_with("logs/ws-manager-")), "{names:?}");
+    assert!(!files["contents.txt"].contains("missing:"), "{}", files["contents.txt"]);
+    let listed = |name: &&str| files["contents.txt"].contains(&format!("{name} ("));
+    assert!(names.iter().filter(|n| **n != "contents.txt" && !n.starts_with("results/")).all(listed), "{names:?}");
+
+    let way = Way { kubeconfig: Some(installed.kubeconfig.clone()), context: None };
+    let reader = Reader::new(connect(&way, Mode::ReadOnly).await.expect("a way").client);
+    let secrets = reader.list(Kind::Secret, Some("gitpod"), None).await.expect("Secrets");
+    let mut compared = 0;
+    for (key, value) in secrets.iter().flat_map(|s| s["data"].as_object().into_iter().flatten()) {
+        let hidden = ["password", "token", "key", "secret"].iter().any(|word| key.to_lowercase().contains(word));
+        let plain = gsh_gitpod::install::found::decoded(&json!({ "data": { key.as_str(): value } }), key);
+        let Some(plain) = plain.filter(|p| hidden && p.len() >= 8) else { continue };
+        compared += 1;
+        for (name, text) in &files {
+            let line = plain.lines().max_by_key(|l| l.len()).unwrap_or_default();
+            assert!(!text.contains(line), "the Secret value `{key}` is in {name}");
+        }
+    }
+    assert!(compared >= 5, "{compared} values of {} Secrets", secrets.len());
+
+    // What is there already stays.
+    let before = std::fs::read(&archive).expect("the archive");
+    let (code, _, stderr) = text(&verify(&program, &args));
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.starts_with(&format!("error: there is something already at `{file}`")), "{stderr}");
+    assert_eq!(std::fs::read(&archive).expect("the archive"), before);
+}
+
+/// The roles printed for evidence are enough for it; what may not be read is missing by name, and all else is there.
+async fn bundles_under_roles(installed: &Installed, objects: &[Value]) {
+    const WORD: &str = "correct-horse-battery";
+    let spilled = [
+        json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": "spill", "namespace": "gitpod"},
+            "involvedObject": {"kind": "Pod", "name": "server", "namespace": "gitpod"},
+            "reason": "Failed", "message": format!("GET https://u:{WORD}@db/x: Authorization: Bearer {WORD}"),
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "spill", "namespace": "gitpod"},
+            "data": {"config.yaml": format!("database:\n  password: {WORD}\n"), "x.json": json!({"apiKey": WORD}).to_string()},
+        }),
+    ];
+    let program = Program::new();
+    for (asked, events) in [(vec!["--print-rbac", "--bundle", "evidence.tgz"], true), (vec!["--print-rbac"], false)] {
+        let (_, printed, _) = text(&verify(&program, &asked));
+        let all = [objects.to_vec(), spilled.to_vec(), documents(&printed)].concat();
+        let still = Still::start(all).await.expect("a cluster");
+        let config = still.kubeconfig_of("gitpod", "gsh-verify").expect("an account");
+        let archive = program.folder().join("evidence").with_extension(if events { "tgz" } else { "tar.gz" });
+        let (code, _, stderr) = at(&still, &config, installed, &["--bundle", &archive.display().to_string()]).await;
+        assert_eq!(code, 0, "{stderr}");
+        let files = unpacked(&archive);
+        let refused: Vec<String> = still.requests().into_iter().filter(|r| r.status == 403).map(|r| r.path).collect();
+        let contents = &files["contents.txt"];
+        assert_eq!(files.contains_key("events.json"), events, "{contents}");
+        if events {
+            assert_eq!(refused, ["/api/v1/configmaps"]);
+            assert!(files["events.json"].contains("https://u:[redacted]@db/x"), "{}", files["events.json"]);
+            assert!(contents.contains(".log: ") && contents.contains("this cluster stands still"), "{contents}");
+        } else {
+            assert!(contents.contains("missing: events.json: ") && contents.contains("\"events\""), "{contents}");
+            assert!(contents.contains("cannot get resource \"pods/log\""), "{contents}");
+        }
+        assert!(files["objects/ConfigMap.json"].contains("password: [redacted]"), "the ConfigMap was not kept");
+        for (name, text) in &files {
+            assert!(!text.contains(WORD), "{name}: {text}");
+        }
+    }
 }
 
 pub(crate) fn documents(text: &str) -> Vec<Value> {

@@ -5,12 +5,14 @@
 //! unknown. `gsh-verify` and the scenarios `node-conformance` and `install-conformance` are two uses of the same checks.
 
 pub mod checks;
+pub mod evidence;
 pub mod found;
 pub mod outside;
 pub mod quantity;
 pub mod rbac;
 pub mod reader;
 pub mod record;
+pub mod redact;
 pub mod sight;
 pub mod tell;
 pub mod tested;

@@ -14,6 +14,8 @@ pub struct Purpose<'a> {
     pub authority: Option<&'a str>,
     /// Secret with the host key of the SSH gateway, where it is read.
     pub host_key: Option<&'a str>,
+    /// Whether events and logs are read for evidence.
+    pub evidence: bool,
     /// Scenarios that create something.
     pub works: Vec<&'a str>,
 }
@@ -33,6 +35,9 @@ pub fn objects(namespace: &str, subject: &str, purpose: &Purpose<'_>) -> Vec<Val
         secrets.extend(purpose.host_key);
         inside.push(named("configmaps", &IDE_CONFIGS));
         inside.extend(EVERY_WORK.iter().map(Right::rule));
+    }
+    if purpose.evidence && purpose.works.is_empty() {
+        inside.extend(EVIDENCE.iter().map(Right::rule));
     }
     if !secrets.is_empty() {
         inside.push(named("secrets", &secrets));
@@ -89,6 +94,9 @@ const EVERY_WORK: [Right; 5] = [
     Right::new("", "pods/log", &["get"]),
     Right::new("", "events", &["list"]),
 ];
+
+/// What evidence is made of, beside the objects that a look lists.
+const EVIDENCE: [Right; 2] = [Right::new("", "pods/log", &["get"]), Right::new("", "events", &["list"])];
 
 /// Of single scenarios. A right of several is there once.
 const OF_SCENARIOS: [(&[&str], Right); 7] = [

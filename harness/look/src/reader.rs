@@ -42,6 +42,8 @@ pub enum Kind {
     Certificate,
     /// Issuers of cert-manager.
     Issuer,
+    /// Events. Not part of a look: read for evidence only.
+    Event,
     /// Secrets. Never listed: only one, by name, and only for the certificate of an authority in it.
     Secret,
 }
@@ -87,6 +89,7 @@ impl Kind {
             Self::NetworkPolicy => "NetworkPolicy",
             Self::Certificate => "Certificate",
             Self::Issuer => "Issuer",
+            Self::Event => "Event",
             Self::Secret => "Secret",
         }
     }
@@ -102,6 +105,7 @@ impl Kind {
             | Self::ConfigMap
             | Self::PersistentVolumeClaim
             | Self::ServiceAccount
+            | Self::Event
             | Self::Secret => "",
             Self::StorageClass => "storage.k8s.io",
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
@@ -131,6 +135,7 @@ impl Kind {
             | Self::ServiceAccount
             | Self::Certificate
             | Self::Issuer
+            | Self::Event
             | Self::Secret => format!("{}s", self.word().to_lowercase()),
         }
     }

@@ -67,6 +67,9 @@ pub(crate) struct Verify {
     /// Keep the run directory here; must not exist. Default: nothing is kept.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Write objects, events, logs and results into this compressed archive (.tar.gz), bounded and without secrets.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
     /// How the result is shown.
     #[arg(long, value_enum, default_value_t = Shown::Text)]
     pub(crate) format: Shown,

@@ -4,6 +4,7 @@
 //! and the one cell is observed, not chosen.
 
 pub(crate) mod args;
+mod bundle;
 mod history;
 mod show;
 mod target;
@@ -84,6 +85,7 @@ fn print_rbac(args: &Verify) -> Result<Exit, CliError> {
         authority: if args.ca.is_some() { None } else { Some("ca-certificate") },
         // As Gitpod's documentation names it; with --ssh-host-key it is not read.
         host_key: if args.ssh_host_key.is_some() { None } else { Some("ssh-gateway-host-key") },
+        evidence: args.bundle.is_some(),
         works: chosen.iter().filter(works).map(|s| s.id.as_str()).collect(),
     };
     let text = rbac::yaml(&rbac::objects(namespace, "gsh-verify", &purpose));
@@ -101,6 +103,7 @@ fn print(text: &str) -> Result<(), CliError> {
 async fn verify(args: &Verify) -> Result<Exit, CliError> {
     let chosen = scenarios(args)?;
     let mode = if args.intrusive { Mode::Everything } else { Mode::ReadOnly };
+    args.bundle.as_deref().map(bundle::free).transpose()?;
     let past = args.history.as_deref().map(history::read).transpose()?;
     let mut target = Target::find(args, mode).await?;
     if let Some(past) = past {
@@ -121,6 +124,11 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
     for (name, format) in Format::ALL.into_iter().filter_map(|f| Some((f.file_name()?, f))) {
         // Only a convenience beside the ledger, which is there.
         let _convenience = crate::report::write_whole(&directory.path().join(name), render(format, &state).as_bytes());
+    }
+    if let Some(file) = &args.bundle {
+        let evidence = target.evidence().await;
+        bundle::write(file, directory.path(), &evidence, Timestamp::now())?;
+        say(&format!("evidence is in {}; read it before you share it", file.display()));
     }
     match args.format {
         Shown::Text => print(&show::table(&state, args.quiet))?,

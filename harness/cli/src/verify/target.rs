@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gsh_engine::reach::Reach;
 use gsh_gitpod::install::found::Known;
+use gsh_look::evidence::{self, File};
 use gsh_look::found::{Place, place};
 use gsh_look::{Found, Kind, Reader, Record, Sight, Unseen};
 use gsh_providers::attached::{Door, Mode, Way, connect};
@@ -85,6 +86,11 @@ impl Target {
     /// Its Node objects.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &serde_json::Value> {
         self.sight.all(Kind::Node)
+    }
+
+    /// What can be handed to whoever helps.
+    pub(crate) async fn evidence(&self) -> Vec<File> {
+        evidence::collect(&Reader::new(self.door.client.clone()), &self.sight).await
     }
 
     /// What is known of the installation.
