@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::args_plan;
 
+/// What every command has, apart from what is its own: mixed among its options nobody finds either.
+const EVERYWHERE: &str = "Everywhere";
+
 /// Finds out which combinations of a Gitpod Self-Hosted distribution really work.
 #[derive(Debug, Parser)]
 #[command(
@@ -18,13 +21,13 @@ pub(crate) struct Gsh {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// When to use colour.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = EVERYWHERE)]
     pub(crate) color: Color,
     /// Log more, for debugging (to stderr); twice for even more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
     pub(crate) verbose: u8,
     /// Say less: no progress, only the end.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(crate) quiet: bool,
 }
 
