@@ -4,6 +4,7 @@ mod account;
 mod blame;
 mod death;
 mod defects;
+mod docs;
 mod emulate;
 mod exhaustive;
 mod gate;

@@ -5,3 +5,5 @@ mod github;
 mod indexed_job;
 mod repository;
 mod workflow;
+
+pub(crate) use repository::{copy, git};
