@@ -192,6 +192,8 @@ impl Front {
     async fn session(&self, host: &str) -> Result<TlsStream<TcpStream>, FrontError> {
         let address = self.address;
         let tcp = TcpStream::connect(address).await.map_err(|source| FrontError::Connect { address, source })?;
+        // It fails only where the connection has gone, which the handshake tells.
+        let _gone = tcp.set_nodelay(true);
         let no_tls = |source| FrontError::Tls { host: host.to_owned(), address, source };
         let name = ServerName::try_from(host.to_owned()).map_err(|e| no_tls(std::io::Error::other(e)))?;
         TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(no_tls)

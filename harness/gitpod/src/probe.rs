@@ -185,6 +185,7 @@ impl Probe {
             loop {
                 tokio::select! {
                     Ok((mut near, _)) = listener.accept() => all.push(async move {
+                        let _gone = near.set_nodelay(true);
                         // A connection that cannot be made is closed: the client says what that means to it.
                         if let Ok(mut tube) = self.connect(host, port, check).await {
                             let _ended = tokio::io::copy_bidirectional(&mut near, &mut tube.io).await;

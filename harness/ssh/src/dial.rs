@@ -18,7 +18,12 @@ const PREFIX: &[u8] = b"SSH-";
 pub(crate) async fn dial(target: SocketAddr, deadline: Instant) -> Result<TcpStream, SshError> {
     match timeout_at(deadline, TcpStream::connect(target)).await {
         Err(_) => Err(SshError::TimedOut { target, during: "connecting" }),
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => {
+            // The library sets it only where it connects itself. It fails where the connection has gone, which the next
+            // read tells.
+            let _gone = stream.set_nodelay(true);
+            Ok(stream)
+        }
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => Err(SshError::Refused { target }),
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::TimedOut => {
             Err(SshError::TimedOut { target, during: "connecting" })
@@ -67,4 +72,17 @@ fn printable(bytes: &[u8]) -> String {
         .take(80)
         .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_packets_leave_at_once() -> std::io::Result<()> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let stream = dial(listener.local_addr()?, Instant::now() + std::time::Duration::from_secs(10)).await;
+        assert!(stream.expect("somebody listens").nodelay()?);
+        Ok(())
+    }
 }

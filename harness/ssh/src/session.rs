@@ -78,9 +78,9 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Settings of every connection: small packets at once, no re-exchange within a check's life.
+/// Settings of every connection: no re-exchange within a check's life.
 pub(crate) fn settings() -> russh::client::Config {
-    russh::client::Config { nodelay: true, ..russh::client::Config::default() }
+    russh::client::Config::default()
 }
 
 /// Connects, insists on the host key, logs in.

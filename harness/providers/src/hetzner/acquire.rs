@@ -30,7 +30,7 @@ use super::topology::{Topology, dns_records, site_ports, topology};
 use super::wire::{Action, LoadBalancer, Server, Thing};
 use crate::k3s::boot::{Machine, configured};
 use crate::k3s::node::Join;
-use crate::k3s::{conformance, kubeconfig, ready, stores};
+use crate::k3s::{client, conformance, kubeconfig, ready, stores};
 
 /// Most targets that a load balancer must take: the workers of the largest shape, and some that come later.
 pub(crate) const TARGETS: u32 = 10;
@@ -331,7 +331,7 @@ impl HetznerProvider {
             .and_then(|m| m.node.login.as_ref())
             .ok_or_else(|| Failure::harness("GSH-CLOUD-016", "a login of the first server", "none"))?;
         let config = kubeconfig::fetch(cx, reach, login, server, patience).await?;
-        let client = kubeconfig::client(&config).await?;
+        let client = client::client(&config).await?;
         ready::api(cx, &client, patience).await?;
         let names: Vec<&str> = made.iter().map(|m| m.ordered.name.as_str()).collect();
         let template = base.request.cell.template;

@@ -11,7 +11,6 @@ use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_norway::Value;
 use tokio::time::Instant;
 
@@ -77,23 +76,6 @@ pub fn point_at(text: &str, server: &str) -> Result<String, Failure> {
         .ok_or_else(|| broken("no cluster"))?;
     cluster.insert("server".into(), server.into());
     serde_norway::to_string(&value).map_err(|_| broken("cannot be written again"))
-}
-
-/// A client from a kubeconfig, without any proxy and without looking at the runner's own settings.
-///
-/// # Errors
-/// When the kubeconfig cannot be used.
-pub async fn client(kubeconfig: &Secret) -> Result<kube::Client, Failure> {
-    // The errors of the library name fields, never their content.
-    let broken = |e: &(dyn std::error::Error + 'static)| {
-        Failure::environment("GSH-K3S-001", "a usable kubeconfig", "it cannot be used").because(e)
-    };
-    let parsed = Kubeconfig::from_yaml(kubeconfig.expose()).map_err(|e| broken(&e))?;
-    let mut config =
-        kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.map_err(|e| broken(&e))?;
-    config.proxy_url = None;
-    config.connect_timeout = Some(Duration::from_secs(10));
-    kube::Client::try_from(config).map_err(|e| broken(&e))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod boot;
 pub mod classify;
+pub mod client;
 pub mod cloud_config;
 pub mod community;
 pub mod conformance;
