@@ -252,3 +252,89 @@ fn every_scenario_has_a_world_where_it_fails_and_one_where_it_is_inconclusive() 
     }
     assert!(scenarios >= 4, "the walk must find the scenarios");
 }
+
+/// README, ARCHITECTURE, CHANGELOG and the pages in `docs`.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|p| root().join(p)).into();
+    pages.extend(fs::read_dir(root().join("docs")).expect("docs").flatten().map(|e| e.path()));
+    pages.retain(|p| p.extension().is_some_and(|e| e == "md"));
+    pages
+}
+
+/// A page without its fenced blocks.
+fn prose(page: &Path) -> Vec<String> {
+    let mut fenced = false;
+    let text = read(page);
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    });
+    lines.map(str::to_owned).collect()
+}
+
+/// The anchors of a page's headings, as forges make them.
+fn anchors(page: &Path) -> Vec<String> {
+    let headings =
+        prose(page).into_iter().filter_map(|l| Some(l.strip_prefix('#')?.trim_start_matches('#').to_owned()));
+    headings
+        .map(|heading| {
+            let kept = heading.trim().to_lowercase();
+            kept.chars()
+                .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        let folder = page.parent().expect("a folder");
+        for line in prose(&page) {
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                if target.contains("://") {
+                    continue;
+                }
+                seen += 1;
+                let (path, anchor) = target.split_once('#').map_or((target, None), |(p, a)| (p, Some(a)));
+                let file = if path.is_empty() { page.clone() } else { folder.join(path) };
+                if !file.exists() || anchor.is_some_and(|a| !anchors(&file).iter().any(|known| known == a)) {
+                    broken.push(format!("{}: {target}", shown(&page)));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "the walk must find the links: {seen}");
+    assert!(broken.is_empty(), "lead nowhere: {}", broken.join(", "));
+}
+
+#[test]
+fn every_page_is_reached_from_the_readme() {
+    let readme = read(&root().join("README.md"));
+    for page in pages().iter().filter(|p| !p.ends_with("README.md")) {
+        assert!(readme.contains(&format!("]({})", shown(page))), "README.md does not lead to {}", shown(page));
+    }
+}
+
+#[test]
+fn a_code_that_pages_name_has_one_row() {
+    let rows = read(&root().join("docs/troubleshooting.md"));
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        for (at, _) in text.match_indices("GSH-") {
+            let code: String = text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let number = code.rsplit('-').next().unwrap_or_default();
+            let complete = code.split('-').count() == 3 && number.len() == 3 && number.parse::<u16>().is_ok();
+            if complete && !code.contains("TST") && rows.matches(&format!("\n| {code} |")).count() != 1 {
+                wrong.push(format!("{code} ({})", shown(&page)));
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "no row, or more than one, in docs/troubleshooting.md: {}", wrong.join(", "));
+}

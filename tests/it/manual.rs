@@ -1,6 +1,8 @@
-//! Completions and manual pages, as packagers write them.
+//! Completions and manual pages, as packagers write them, and the script that makes a release.
 
-use crate::program::Program;
+use std::process::Command;
+
+use crate::program::{Program, root};
 
 #[test]
 fn both_programs_have_completions_and_manual_pages() {
@@ -22,5 +24,23 @@ fn both_programs_have_completions_and_manual_pages() {
     for page in ["gsh.1", "gsh-run.1", "gsh-verify.1"] {
         let text = std::fs::read_to_string(folder.join(page)).expect(page);
         assert!(text.contains(".SH NAME"), "{page}: {text}");
+    }
+}
+
+/// A release takes a quarter of an hour to build, so it is not built here; wrong usage is told before anything is.
+#[test]
+fn the_release_script_says_what_is_wrong_with_its_arguments() {
+    for (args, says) in [
+        (vec!["--nonsense"], "there is no argument `--nonsense`"),
+        (vec!["--target"], "--target wants a triple"),
+        (vec!["--image", ""], "--image wants a name"),
+    ] {
+        let ended = Command::new("bash").arg(root().join("ci/package")).args(&args).output().expect("bash starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{args:?}: {said}");
+        assert!(
+            said.contains(says) && said.contains("ci/package [--target TRIPLE] [--image NAME]"),
+            "{args:?}: {said}"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 mod journey;
 mod markdown;
+mod scenario;
+mod worked_example;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +24,7 @@ macro_rules! pages {
 
 pages! {
     readme: "README.md",
+    adding_a_provider: "docs/adding-a-provider.md",
     first_run: "docs/first-run.md",
     gate: "docs/gate.md",
     hetzner: "docs/hetzner.md",
@@ -32,6 +35,7 @@ pages! {
     reports: "docs/reports.md",
     verify: "docs/verify.md",
     worlds: "docs/worlds.md",
+    writing_a_scenario: "docs/writing-a-scenario.md",
 }
 
 /// README, the pages in `docs` and what else people read, by their paths.
@@ -105,4 +109,18 @@ fn help(program: &Program, name: &str) -> String {
         }
     }
     all
+}
+
+/// The page about providers tells of every promise that the trait asks for.
+#[test]
+fn every_method_of_a_provider_is_told() {
+    let source = std::fs::read_to_string(root().join("harness/engine/src/provider.rs")).expect("the trait");
+    let (_, methods) = source.split_once("pub trait Provider").expect("the trait");
+    let names: Vec<&str> =
+        methods.split("\n    fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next()).collect();
+    assert!(names.len() > 5, "{names:?}");
+    let page = &pages()["docs/adding-a-provider.md"];
+    for name in names {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/adding-a-provider.md says nothing of `{name}`");
+    }
 }
