@@ -44,3 +44,22 @@ fn the_release_script_says_what_is_wrong_with_its_arguments() {
         );
     }
 }
+
+/// The image is built from a folder: what it copies is what the script puts there.
+#[test]
+fn the_image_copies_what_the_script_lays_out() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let (image, script) = (read("ci/Containerfile"), read("ci/package"));
+    let laid =
+        script.lines().find(|l| l.trim_start().starts_with("cp ") && l.ends_with("dist/image/")).expect("a copy");
+    let names: Vec<&str> = laid.split(|c: char| !c.is_alphanumeric() && !"-.".contains(c)).collect();
+    let copied: Vec<&str> = image.lines().filter_map(|l| l.strip_prefix("COPY ")).flat_map(sources).collect();
+    assert!(copied.len() > 5 && copied.iter().all(|name| names.contains(name)), "{copied:?} of {names:?}");
+}
+
+/// What a `COPY` takes: all of its words but the last.
+fn sources(copy: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = copy.split_whitespace().collect();
+    words.pop();
+    words
+}
