@@ -155,9 +155,10 @@ impl Place {
 
     /// Starts what is left running and waits until it is there.
     fn start(&mut self, what: &str, script: &str, until: &str) {
-        let said = || std::fs::File::create(self.here().join(".said")).expect("a file");
+        let said = std::fs::File::create(self.here().join(".said")).expect("a file");
+        let too = said.try_clone().expect("the same file");
         let script = format!("exec {}", script.trim_end_matches('&').trim_end());
-        let child = self.shell(&script).stdout(said()).stderr(said()).spawn().expect("bash starts");
+        let child = self.shell(&script).stdout(said).stderr(too).spawn().expect("bash starts");
         self.left_running.push((what.to_owned(), child));
         let began = Instant::now();
         while !self.run(until).status.success() {

@@ -31,6 +31,11 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     blocks
 }
 
+/// The blocks of a language, as texts.
+pub(super) fn written_in(language: &str, text: &str) -> Vec<String> {
+    blocks(text).iter().filter(|b| b.info == language).map(|b| b.lines.join("\n")).collect()
+}
+
 /// Every command of a page that stands in a block, in order.
 pub(super) fn commands(page: &str, text: &str) -> Vec<Command> {
     let mut all = Vec::new();

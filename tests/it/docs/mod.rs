@@ -124,3 +124,19 @@ fn every_method_of_a_provider_is_told() {
         assert!(page.contains(&format!("| `{name}` |")), "docs/adding-a-provider.md says nothing of `{name}`");
     }
 }
+
+/// What pages show of files is what the programs read: worlds, and tags of a matrix.
+#[test]
+fn files_that_pages_show_can_be_read() {
+    let pages = pages();
+    let worlds = markdown::written_in("toml", &pages["docs/worlds.md"]);
+    for world in &worlds {
+        world.parse::<gsh_world::spec::WorldSpec>().unwrap_or_else(|e| panic!("docs/worlds.md: {e}\n{world}"));
+    }
+    let tags = markdown::written_in("toml", &pages["docs/planning.md"]);
+    for tag in &tags {
+        let matrix = format!("[axes]\nsize = [\"single\"]\ndatabase = [\"incluster\"]\n{tag}");
+        gsh_model::matrix::Matrix::parse(&matrix).unwrap_or_else(|e| panic!("docs/planning.md: {e}\n{tag}"));
+    }
+    assert!(worlds.len() > 1 && !tags.is_empty(), "the walk must find them");
+}
