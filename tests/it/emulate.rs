@@ -279,10 +279,21 @@ fn use_cluster(program: &Program, address: &str, kubeconfig: &str) {
 
 /// One GET of an API at `endpoint`, as bytes on a connection: status line, headers and body.
 fn get(endpoint: &str, path: &str, token: &str) -> String {
+    ask(endpoint, "GET", path, token, "")
+}
+
+/// The same with a body.
+fn post(endpoint: &str, path: &str, token: &str, body: &str) -> String {
+    ask(endpoint, "POST", path, token, body)
+}
+
+fn ask(endpoint: &str, method: &str, path: &str, token: &str, body: &str) -> String {
     let host = endpoint.strip_prefix("http://").and_then(|e| e.strip_suffix("/v1")).expect(endpoint);
     let mut stream = TcpStream::connect(host).expect("the API listens");
-    let head =
-        format!("GET /v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let head = format!(
+        "{method} /v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
     stream.write_all(head.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -319,4 +330,32 @@ fn the_seed_decides_the_token_and_the_log_has_every_request() {
 
     let bad = run(folder.command().args(["emulate", "--request-log", "/nowhere/at/all"]));
     assert_eq!(bad.status.code(), Some(2), "{}", both(&bad));
+}
+
+/// A world in which a boot takes hours, and nobody may have two servers.
+const SLOW: &str = "title = 'a slow cloud'\n[hetzner.quota]\nservers = 1\n[hetzner.takes-ms]\ncreate_server = 3600000\nstart_server = 7200000\n";
+
+/// Needs no waiting: in virtual time every look is a step.
+#[test]
+fn a_world_file_and_virtual_time_decide_what_the_cloud_does() {
+    let folder = Program::new();
+    let file = folder.folder().join("slow.toml");
+    std::fs::write(&file, SLOW).expect("a file");
+    let emulation = Emulation::with(&["--world", &file.display().to_string(), "--virtual-time"], 3);
+    let (endpoint, token) =
+        (emulation.variable("HCLOUD_ENDPOINT").to_owned(), emulation.variable("HCLOUD_TOKEN").to_owned());
+    let order = |name: &str| {
+        let body = format!(r#"{{"name":"{name}","server_type":"cx23","image":"ubuntu-24.04","location":"fsn1"}}"#);
+        post(&endpoint, "/servers", &token, &body)
+    };
+    assert!(order("one").starts_with("HTTP/1.1 201"));
+    let refused = order("two");
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("server_limit"), "{refused}");
+    let status = || {
+        let shown = get(&endpoint, "/servers?name=one", &token);
+        ["initializing", "starting", "running"].into_iter().find(|s| shown.contains(&format!("\"status\":\"{s}\"")))
+    };
+    let seen: Vec<_> = (0..4).filter_map(|_| status()).collect();
+    assert_eq!(seen, ["starting", "running", "running", "running"]);
+    emulation.interrupt();
 }
