@@ -22,14 +22,16 @@ use crate::api::{self, Api, BRIEF_OUTAGE, Kind};
 
 /// What to follow.
 #[derive(Debug, Clone)]
-pub(crate) struct Scope {
+pub struct Scope {
     pub(crate) kind: Kind,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<String>,
 }
 
 impl Scope {
-    pub(crate) fn new(api_version: &str, kind: &str, namespace: &str) -> Self {
+    /// Objects of one kind in a namespace; those of a kind without namespaces wherever they are.
+    #[must_use]
+    pub fn new(api_version: &str, kind: &str, namespace: &str) -> Self {
         let kind = Kind::new(api_version, kind);
         let namespace = kind.namespaced().then(|| namespace.to_owned());
         Self { kind, namespace, labels: None }
@@ -43,14 +45,15 @@ impl Scope {
 
 /// What was seen last of every object, by kind and name.
 #[derive(Debug, Default)]
-pub(crate) struct View {
+pub struct View {
     live: BTreeMap<String, BTreeMap<String, Value>>,
     gone: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 impl View {
     /// The object, if it exists.
-    pub(crate) fn get(&self, kind: &str, name: &str) -> Option<&Value> {
+    #[must_use]
+    pub fn get(&self, kind: &str, name: &str) -> Option<&Value> {
         self.live.get(kind)?.get(name)
     }
 
@@ -101,7 +104,7 @@ enum Change {
 }
 
 /// Objects being followed.
-pub(crate) struct Follow<'a> {
+pub struct Follow<'a> {
     cx: &'a Cx,
     check: &'static str,
     view: View,
@@ -110,6 +113,19 @@ pub(crate) struct Follow<'a> {
 
 impl<'a> Follow<'a> {
     /// Lists every scope once and is then ready to see every change from that moment on.
+    ///
+    /// # Errors
+    /// When a scope cannot be listed.
+    pub async fn of(
+        cx: &'a Cx,
+        client: &kube::Client,
+        check: &'static str,
+        scopes: Vec<Scope>,
+    ) -> Result<Follow<'a>, Failure> {
+        Self::start(cx, &Api::new(client.clone()), check, scopes).await
+    }
+
+    /// The same with our own words for requests.
     pub(crate) async fn start(
         cx: &'a Cx,
         api: &Api,
@@ -135,7 +151,10 @@ impl<'a> Follow<'a> {
 
     /// Judges now and after every change, until the judgement is ready or fails, patience or the context's deadline is
     /// over, or the run is asked to stop.
-    pub(crate) async fn until<T>(
+    ///
+    /// # Errors
+    /// [`WaitError`]; a time-out names what was awaited and the last thing seen.
+    pub async fn until<T>(
         &mut self,
         what: &str,
         patience: Duration,

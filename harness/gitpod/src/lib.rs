@@ -6,7 +6,7 @@
 mod api;
 pub mod blame;
 pub mod exec;
-mod follow;
+pub mod follow;
 #[cfg(test)]
 mod follow_tests;
 pub mod http;
