@@ -62,11 +62,7 @@ impl Failure {
     /// Adds the chain of an error as causes.
     #[must_use]
     pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(e) = next {
-            self.finding.causes.push(e.to_string());
-            next = e.source();
-        }
+        self.finding.causes.extend(causes(error));
         self
     }
 
@@ -97,15 +93,51 @@ impl Error for Failure {}
 
 /// An error with its causes in one line, each said once: libraries tend to repeat a cause in the text above it.
 #[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(e) = next {
-        let more = e.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for more in causes(error) {
+        match text.as_str() {
+            "" => text = more,
+            told if told.contains(&more) => {}
+            told => text = format!("{told}: {more}"),
         }
-        next = e.source();
     }
     text
+}
+
+/// An error and its causes, one line each.
+fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let (mut lines, mut next) = (Vec::new(), Some(error));
+    while let Some(e) = next {
+        if let Some(kube::Error::Api(status)) = e.downcast_ref::<kube::Error>() {
+            // Its own text is the answer twice, the second time as Rust prints every field; its source is the same again.
+            let reason = if status.reason.is_empty() { String::new() } else { format!(" {}", status.reason) };
+            let message = if status.message.is_empty() { "no reason given" } else { status.message.as_str() };
+            lines.push(format!("the API answers {}{reason}: {message}", status.code));
+            return lines;
+        }
+        lines.push(e.to_string());
+        next = e.source();
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the nodes cannot be listed")]
+    struct Around(#[source] kube::Error);
+
+    #[test]
+    fn a_refused_request_is_one_line_in_the_words_of_the_server() {
+        let message = "nodes is forbidden: User \"u\" cannot list resource \"nodes\"";
+        let status = kube::core::Status { code: 403, ..kube::core::Status::failure(message, "Forbidden") };
+        let error = Around(kube::Error::Api(status.boxed()));
+        let told = Failure::environment("GSH-ATT-002", "a list", "none").because(&error).finding.causes;
+        let line = format!("the API answers 403 Forbidden: {message}");
+        assert_eq!(told, ["the nodes cannot be listed".to_owned(), line.clone()]);
+        assert_eq!(chain(&error), format!("the nodes cannot be listed: {line}"));
+    }
 }
