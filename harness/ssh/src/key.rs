@@ -53,6 +53,16 @@ impl fmt::Display for HostKey {
     }
 }
 
+/// Whether a private key can be used by this client.
+///
+/// # Errors
+/// [`SshError::BadKey`], also for one with a passphrase.
+pub fn check_private(pem: &str) -> Result<(), SshError> {
+    let bad = |reason: String| SshError::BadKey { what: "private key", reason };
+    let key = PrivateKey::from_openssh(pem).map_err(|e| bad(e.to_string()))?;
+    if key.is_encrypted() { Err(bad("it has a passphrase".to_owned())) } else { Ok(()) }
+}
+
 /// A fresh ed25519 key pair. `Debug` shows the public half only.
 #[derive(Clone)]
 pub struct KeyPair {

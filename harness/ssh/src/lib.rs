@@ -7,7 +7,9 @@
 
 pub mod error;
 pub mod key;
+pub mod known;
 pub mod probe;
+pub mod sections;
 pub mod session;
 
 mod dial;

@@ -9,13 +9,13 @@ use gsh_engine::reach::Reach;
 use gsh_model::axis::{Shift, Template};
 use gsh_model::outcome::{Blame, SkipReason};
 use gsh_ssh::SshError;
+use gsh_ssh::sections::{Sections, section};
 use k8s_openapi::api::core::v1::Node;
 use tokio::time::Instant;
 
 use super::WORKLOAD_LABELS;
 use super::boot::{Machine, enter};
 use super::node::SENTINEL;
-use super::report::{Sections, section};
 
 /// Mounts shiftfs twice, as ws-daemon does, writes through it and reads back: a module that loads may still fail with
 /// EOVERFLOW, as on Ubuntu's kernels from 5.15.0-48 on (Launchpad bug 1990849).

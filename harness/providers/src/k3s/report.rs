@@ -1,7 +1,6 @@
 //! One look at a machine over SSH: a read-only script that prints sections, and what they say.
 
-use std::collections::BTreeMap;
-
+use gsh_ssh::sections::{Sections, section};
 use serde_json::Value;
 
 use super::node::{FAILED, SENTINEL, STEP};
@@ -27,45 +26,6 @@ pub fn look() -> String {
 #[must_use]
 pub fn output_tail() -> &'static str {
     "tail -n 20 /var/log/cloud-init-output.log"
-}
-
-/// Commands as sections of one script. A command that fails leaves its section empty.
-#[must_use]
-pub fn section(commands: &[(&str, &str)]) -> String {
-    let mut script = String::new();
-    for (name, command) in commands {
-        script.push_str(&format!("echo '== {name}'\n{{ {command}; }} 2>/dev/null || true\n"));
-    }
-    script
-}
-
-/// The sections of an output.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sections(BTreeMap<String, String>);
-
-impl Sections {
-    /// Takes an output apart.
-    #[must_use]
-    pub fn parse(output: &str) -> Self {
-        let mut sections: BTreeMap<String, String> = BTreeMap::new();
-        let mut current = None;
-        for line in output.lines() {
-            if let Some(name) = line.strip_prefix("== ") {
-                current = Some(name.trim().to_owned());
-                sections.entry(name.trim().to_owned()).or_default();
-            } else if let Some(text) = current.as_ref().and_then(|name| sections.get_mut(name)) {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-        Self(sections)
-    }
-
-    /// A section without blanks around it; empty when there was none.
-    #[must_use]
-    pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map(|t| t.trim()).unwrap_or_default()
-    }
 }
 
 /// How far cloud-init is.
