@@ -84,6 +84,22 @@ pub struct Node {
     pub private: Option<IpAddr>,
     /// How to log in, where that is possible.
     pub login: Option<Login>,
+    /// How scenarios look at the machine itself; nothing where nobody asked for that, or where its provider has looked.
+    pub inspect: Option<Result<Login, Barred>>,
+}
+
+/// Why nobody can log in to a machine that should be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Barred {
+    /// It shows another host key than the one that is known.
+    Stranger {
+        /// What is known.
+        expected: String,
+        /// What it shows.
+        observed: String,
+    },
+    /// It cannot be told who answers there, and why.
+    Unknown(String),
 }
 
 /// External database, registry and object store of a cell, as the installer needs them.

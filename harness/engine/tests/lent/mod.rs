@@ -30,7 +30,7 @@ pub(crate) fn cluster(lease: &LeaseId, nodes: Vec<Node>) -> Cluster {
 
 /// A node to which nobody can log in.
 pub(crate) fn node(name: String) -> Node {
-    Node { name, role: NodeRole::Worker, public: HERE, private: None, login: None }
+    Node { name, role: NodeRole::Worker, public: HERE, private: None, login: None, inspect: None }
 }
 
 /// A site of the lease.

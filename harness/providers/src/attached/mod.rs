@@ -168,5 +168,6 @@ fn node_of(node: &core::Node) -> Node {
         public: outside.or(inside).unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
         private: inside,
         login: None,
+        inspect: None,
     }
 }

@@ -51,12 +51,13 @@ impl Sent {
 pub struct Traffic {
     mode: Mode,
     sent: Arc<Mutex<Sent>>,
-    known: Arc<Mutex<HashMap<String, Bytes>>>,
+    /// Answers that were read whole; nothing once they are not to be remembered any more.
+    known: Arc<Mutex<Option<HashMap<String, Bytes>>>>,
 }
 
 impl Traffic {
     pub(crate) fn new(mode: Mode) -> Self {
-        Self { mode, sent: Arc::default(), known: Arc::default() }
+        Self { mode, sent: Arc::default(), known: Arc::new(Mutex::new(Some(HashMap::new()))) }
     }
 
     /// What was sent so far.
@@ -65,8 +66,19 @@ impl Traffic {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// From now on every question is asked anew: for whoever looks more than once.
+    pub fn forget(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn known(&self, key: &str) -> Option<Bytes> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(key).cloned()
+    }
+
+    fn remember(&self, key: String, bytes: &Bytes) {
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.insert(key, bytes.clone());
+        }
     }
 
     fn count(&self, method: &Method) {
@@ -147,7 +159,7 @@ where
             let bytes = body.collect().await?.to_bytes();
             traffic.answered(began.elapsed(), bytes.len());
             if head.status == StatusCode::OK {
-                traffic.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bytes.clone());
+                traffic.remember(key, &bytes);
             }
             Ok(whole(head.status, head.headers, bytes))
         })

@@ -356,6 +356,7 @@ impl HetznerProvider {
             role: ordered.role.unwrap_or(NodeRole::Worker),
             public,
             private: private(server, base.network),
+            inspect: None,
             login: Some(Login {
                 address: public,
                 port: SSH_PORT,
