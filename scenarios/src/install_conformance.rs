@@ -3,7 +3,7 @@
 use gsh_engine::BoxFuture;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::failure::Failure;
-use gsh_look::outside::{self, Outside};
+use gsh_look::outside::{self, Caller, Outside};
 use gsh_look::tell::tell;
 use gsh_look::{Case, Reader, Record, Sight, checks};
 use gsh_model::scenario::{Impact, ScenarioId, ScenarioSpec};
@@ -32,31 +32,22 @@ async fn examine(bench: &Bench) -> Result<(), Failure> {
     let record = Record::of(&sight);
     let case = Case { sight: &sight, record: &record, now: Timestamp::now() };
     for check in checks::of_installation() {
-        tell(bench, check.code, check.title, check.severity, check.judge(&case)).await;
+        tell(bench, check.see(&case)).await;
     }
     for seen in outside::look(&site(bench, &record)).await {
-        tell(bench, seen.code, seen.title, seen.severity, seen.verdict).await;
+        tell(bench, seen).await;
     }
     Ok(())
 }
 
 fn site(bench: &Bench, record: &Record) -> Outside {
     let (cluster, installation) = (bench.cluster(), bench.installation());
-    let unknown = || "nobody knows where the site answers: its domain cannot be resolved here".to_owned();
-    let known = !cluster.ingress.is_unspecified() && !installation.domain.is_empty();
-    let private = record.field("/customCACert").is_some();
-    Outside {
+    let caller = Caller {
         domain: installation.domain.clone(),
-        address: if known { Ok(cluster.ingress) } else { Err(unknown()) },
+        ingress: cluster.ingress,
         reach: cluster.reach.clone(),
-        authority: match &installation.ca_pem {
-            None if private => Err("the certificate of the private authority could not be read".to_owned()),
-            pem => Ok(pem.clone()),
-        },
-        version: record.version.clone(),
-        gateway: record.config.as_ref().map(|_| record.gateway()),
+        ca_pem: installation.ca_pem.clone(),
         host_key: installation.gateway_host_key.clone(),
-        registry: record.config.is_some() && record.in_cluster("containerRegistry"),
-        now: Timestamp::now(),
-    }
+    };
+    Outside::of(record, caller, Timestamp::now())
 }

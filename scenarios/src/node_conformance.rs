@@ -1,10 +1,10 @@
-//! Are the nodes what Gitpod needs: as the API shows them. Changes nothing.
+//! Are the nodes what Gitpod needs: as the API shows them and, where somebody asked for that, the machines. Changes nothing.
 
 use gsh_engine::BoxFuture;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::failure::Failure;
 use gsh_look::tell::tell;
-use gsh_look::{Case, Reader, Record, Sight, checks};
+use gsh_look::{Case, Kind, Reader, Record, Sight, checks, machine};
 use gsh_model::scenario::{Impact, ScenarioId, ScenarioSpec};
 use jiff::Timestamp;
 
@@ -27,11 +27,19 @@ fn run(bench: &Bench) -> BoxFuture<'_, Result<(), Failure>> {
 
 async fn examine(bench: &Bench) -> Result<(), Failure> {
     let reader = Reader::new(bench.cluster().kube.clone());
-    let sight = Sight::take(&reader, &bench.installation().namespace, &checks::needs(checks::of_nodes())).await;
+    let mut kinds = checks::needs(checks::of_nodes());
+    if bench.cluster().nodes.iter().any(|n| n.inspect.is_some()) {
+        // The record says what machines must be able to do.
+        kinds.push(Kind::ConfigMap);
+    }
+    let sight = Sight::take(&reader, &bench.installation().namespace, &kinds).await;
     let record = Record::of(&sight);
     let case = Case { sight: &sight, record: &record, now: Timestamp::now() };
     for check in checks::of_nodes() {
-        tell(bench, check.code, check.title, check.severity, check.judge(&case)).await;
+        tell(bench, check.see(&case)).await;
+    }
+    for seen in machine::look(&bench.cluster().nodes, &record).await {
+        tell(bench, seen).await;
     }
     Ok(())
 }

@@ -7,6 +7,8 @@
 pub mod checks;
 pub mod evidence;
 pub mod found;
+pub mod live;
+pub mod machine;
 pub mod outside;
 pub mod quantity;
 pub mod rbac;
@@ -14,11 +16,14 @@ pub mod reader;
 pub mod record;
 pub mod redact;
 pub mod sight;
+pub mod standing;
 pub mod tell;
 pub mod tested;
 
-pub use checks::{Case, Check, Severity, Verdict};
+pub use checks::{Case, Check, Seen, Severity, Verdict};
 pub use found::{Found, Known};
+pub use live::Live;
 pub use reader::{Kind, Reader, Unseen};
 pub use record::Record;
 pub use sight::Sight;
+pub use standing::{Standing, Standings};

@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::checks::{Severity, Verdict};
+use crate::checks::{Seen, Severity, Verdict};
+use crate::record::Record;
 
 /// One look at a port.
 const LOOK: Duration = Duration::from_secs(10);
@@ -44,17 +45,45 @@ pub struct Outside {
     pub now: Timestamp,
 }
 
-/// One observation from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Its code.
-    pub code: &'static str,
-    /// What it asks.
-    pub title: &'static str,
-    /// How much it matters.
-    pub severity: Severity,
-    /// What came of it.
-    pub verdict: Verdict,
+impl Outside {
+    /// Of what the installer wrote down and what the caller knows.
+    #[must_use]
+    pub fn of(record: &Record, caller: Caller, now: Timestamp) -> Self {
+        let Caller { domain, ingress, reach, ca_pem, host_key } = caller;
+        let known = !ingress.is_unspecified() && !domain.is_empty();
+        let private = record.field("/customCACert").is_some();
+        Self {
+            address: known
+                .then_some(ingress)
+                .ok_or_else(|| "nobody knows where the site answers: its domain cannot be resolved here".to_owned()),
+            domain,
+            reach,
+            authority: match ca_pem {
+                None if private => Err("the certificate of the private authority could not be read".to_owned()),
+                pem => Ok(pem),
+            },
+            version: record.version.clone(),
+            gateway: record.config.as_ref().map(|_| record.gateway()),
+            host_key,
+            registry: record.config.is_some() && record.in_cluster("containerRegistry"),
+            now,
+        }
+    }
+}
+
+/// What whoever looks knows beside the record.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Domain of the site.
+    pub domain: String,
+    /// Where it answers; unspecified when nobody knows.
+    pub ingress: IpAddr,
+    /// How ports are reached there.
+    pub reach: gsh_engine::reach::Reach,
+    /// PEM of the authority behind its certificate.
+    pub ca_pem: Option<String>,
+    /// Public host key that the gateway must show.
+    pub host_key: Option<String>,
 }
 
 /// Every observation from outside, in the order of a report.
@@ -80,7 +109,7 @@ pub async fn look(site: &Outside) -> Vec<Seen> {
 }
 
 /// Code, title and severity of each, in the order in which [`look`] gives them.
-const TITLES: [(&str, &str, Severity); 8] = [
+pub const TITLES: [(&str, &str, Severity); 8] = [
     ("GSH-LOOK-801", "HTTPS: chain and names of the site's certificate are good", Severity::Fail),
     ("GSH-LOOK-802", "the site's certificate is renewed in time", Severity::Warn),
     ("GSH-LOOK-803", "the site answers as the release that was installed", Severity::Fail),
@@ -122,15 +151,18 @@ async fn certificate(site: &Outside, front: &Front) -> (Verdict, Verdict) {
             }
         }
     }
-    let soon = match ends {
+    (Verdict::Good, lasts(ends, site.now))
+}
+
+fn lasts(ends: Option<Timestamp>, now: Timestamp) -> Verdict {
+    match ends {
         None => Verdict::Unknown("the certificate does not say when it ends".to_owned()),
-        Some(end) if end - SOON > site.now => Verdict::Good,
+        Some(end) if end - SOON > now => Verdict::Good,
         Some(end) => Verdict::Bad {
             expected: "two weeks and more until the certificate ends".to_owned(),
             observed: format!("it ends at {end}"),
         },
-    };
-    (Verdict::Good, soon)
+    }
 }
 
 fn not_after(der: &[u8]) -> Option<Timestamp> {
@@ -247,6 +279,15 @@ async fn knock(at: SocketAddr) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_lasts_two_weeks_more_or_should_be_renewed() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(lasts(Some(now + SignedDuration::from_hours(15 * 24)), now), Verdict::Good);
+        let soon = lasts(Some(now + SignedDuration::from_hours(13 * 24)), now);
+        assert!(matches!(soon, Verdict::Bad { .. }), "{soon:?}");
+        assert!(matches!(lasts(None, now), Verdict::Unknown(_)));
+    }
 
     #[test]
     fn a_port_is_closed_only_where_its_host_was_seen() {

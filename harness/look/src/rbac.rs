@@ -14,6 +14,8 @@ pub struct Purpose<'a> {
     pub authority: Option<&'a str>,
     /// Secret with the host key of the SSH gateway, where it is read.
     pub host_key: Option<&'a str>,
+    /// Whether what is listed is followed too.
+    pub follows: bool,
     /// Whether events and logs are read for evidence.
     pub evidence: bool,
     /// Scenarios that create something.
@@ -27,8 +29,9 @@ pub fn objects(namespace: &str, subject: &str, purpose: &Purpose<'_>) -> Vec<Val
     let here = |name: &str| json!({ "name": name, "namespace": namespace });
     let group = "rbac.authorization.k8s.io";
     let subjects = json!([{ "kind": "ServiceAccount", "name": subject, "namespace": namespace }]);
-    let mut inside = rules(Kind::LISTED.into_iter().filter(|k| !k.everywhere()));
-    let mut everywhere = rules(Kind::LISTED.into_iter().filter(|k| k.everywhere()));
+    let verbs: &[&str] = if purpose.follows { &["list", "watch"] } else { &["list"] };
+    let mut inside = rules(Kind::LISTED.into_iter().filter(|k| !k.everywhere()), verbs);
+    let mut everywhere = rules(Kind::LISTED.into_iter().filter(|k| k.everywhere()), verbs);
     let mut secrets: Vec<&str> = purpose.authority.into_iter().collect();
     if !purpose.works.is_empty() {
         secrets.push(WSMAN_SECRET);
@@ -117,14 +120,14 @@ fn named(resource: &str, names: &[&str]) -> Value {
 }
 
 /// One rule for each API group.
-fn rules(kinds: impl Iterator<Item = Kind>) -> Vec<Value> {
+fn rules(kinds: impl Iterator<Item = Kind>, verbs: &[&str]) -> Vec<Value> {
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for kind in kinds {
         groups.entry(kind.group()).or_default().push(kind.plural());
     }
     let rule = |(group, mut resources): (&str, Vec<String>)| {
         resources.sort();
-        json!({ "apiGroups": [group], "resources": resources, "verbs": ["list"] })
+        json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
     };
     groups.into_iter().map(rule).collect()
 }

@@ -1,8 +1,13 @@
 //! Requests that read: the only ones there are in this crate.
 
+mod watch;
+
 use gsh_engine::failure::chain;
 use http::Request;
 use serde_json::Value;
+
+pub use watch::Change;
+pub(crate) use watch::LIFE as WATCH_LIFE;
 
 /// Objects in one answer; further ones come in further answers.
 const PAGE: u32 = 500;
@@ -238,6 +243,19 @@ impl Reader {
     /// # Errors
     /// Why they could not be seen.
     pub async fn list(&self, kind: Kind, namespace: Option<&str>, name: Option<&str>) -> Result<Vec<Value>, Unseen> {
+        self.list_at(kind, namespace, name).await.map(|(objects, _)| objects)
+    }
+
+    /// The same, and the version at which they were seen: from there on [`Reader::watch`] follows them.
+    ///
+    /// # Errors
+    /// Why they could not be seen.
+    pub async fn list_at(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<(Vec<Value>, String), Unseen> {
         let root = kind.path(namespace);
         let only = name.map(|name| format!("&fieldSelector=metadata.name%3D{name}")).unwrap_or_default();
         let (mut limit, mut all, mut next) = (PAGE, Vec::new(), String::new());
@@ -258,7 +276,10 @@ impl Reader {
             }
             match answer["metadata"]["continue"].as_str() {
                 Some(token) if !token.is_empty() => next = format!("&continue={}", escaped(token)),
-                _last => return Ok(all),
+                _last => {
+                    let version = answer["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+                    return Ok((all, version.to_owned()));
+                }
             }
         }
     }

@@ -34,6 +34,27 @@ impl Sight {
         Self { namespace: namespace.to_owned(), server: Ok(server.to_owned()), lists }
     }
 
+    /// Takes in what a list said.
+    pub(crate) fn see(&mut self, kind: Kind, list: Result<Vec<Value>, Unseen>) {
+        self.lists.insert(kind, list);
+    }
+
+    /// Takes in an object that is new or has changed.
+    pub(crate) fn put(&mut self, kind: Kind, object: Value) {
+        let Some(Ok(list)) = self.lists.get_mut(&kind) else { return };
+        match list.iter_mut().find(|o| same(o, &object)) {
+            Some(old) => *old = object,
+            None => list.push(object),
+        }
+    }
+
+    /// Takes in that an object is gone.
+    pub(crate) fn gone(&mut self, kind: Kind, object: &Value) {
+        if let Some(Ok(list)) = self.lists.get_mut(&kind) {
+            list.retain(|o| !same(o, object));
+        }
+    }
+
     /// The namespace of the installation.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -76,6 +97,11 @@ impl Sight {
     pub fn get(&self, kind: Kind, name: &str) -> Option<&Value> {
         self.ours(kind).find(|o| o["metadata"]["name"] == name)
     }
+}
+
+/// Whether they are the same object at different times.
+fn same(one: &Value, other: &Value) -> bool {
+    ["namespace", "name"].iter().all(|part| one["metadata"][*part] == other["metadata"][*part])
 }
 
 /// Name of an object.

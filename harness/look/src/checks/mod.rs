@@ -38,7 +38,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Bad when there is anything wrong, each thing named; the first few when there are many.
-    fn of(expected: impl Into<String>, wrong: Vec<String>) -> Self {
+    pub(crate) fn of(expected: impl Into<String>, wrong: Vec<String>) -> Self {
         const SHOWN: usize = 6;
         if wrong.is_empty() {
             return Self::Good;
@@ -58,6 +58,19 @@ pub enum Severity {
     Fail,
     /// It works, and somebody should know.
     Warn,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its code.
+    pub code: &'static str,
+    /// What it asks, as a statement.
+    pub title: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What came of it.
+    pub verdict: Verdict,
 }
 
 /// What is judged.
@@ -87,6 +100,12 @@ pub struct Check {
 }
 
 impl Check {
+    /// What comes of it.
+    #[must_use]
+    pub fn see(&self, case: &Case<'_>) -> Seen {
+        Seen { code: self.code, title: self.title, severity: self.severity, verdict: self.judge(case) }
+    }
+
     /// Judges.
     #[must_use]
     pub fn judge(&self, case: &Case<'_>) -> Verdict {
