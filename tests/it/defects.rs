@@ -59,6 +59,14 @@ impl Objects {
         });
     }
 
+    /// A further node, like the first one.
+    fn second_node(&mut self, change: impl Fn(&mut Value)) {
+        let mut node = self.0.iter().find(|o| o["kind"] == "Node").cloned().expect("a node");
+        node["metadata"]["name"] = "second".into();
+        change(&mut node);
+        self.add(node);
+    }
+
     /// Rewrites the recorded configuration.
     fn config(&mut self, change: impl Fn(&mut Value)) {
         self.each("ConfigMap", "gitpod", |o| {
@@ -100,10 +108,17 @@ pub(crate) struct Defect {
     pub(crate) make: fn(&mut Objects),
     /// Last digits of the codes that must be bad.
     pub(crate) codes: &'static [&'static str],
+    /// Last digits of the codes that must be told as worth knowing.
+    pub(crate) worth: &'static [&'static str],
 }
 
 const fn defect(title: &'static str, codes: &'static [&'static str], make: fn(&mut Objects)) -> Defect {
-    Defect { title, make, codes }
+    Defect { title, make, codes, worth: &[] }
+}
+
+/// Something that fails nothing.
+const fn worth(title: &'static str, worth: &'static [&'static str], make: fn(&mut Objects)) -> Defect {
+    Defect { title, make, codes: &[], worth }
 }
 
 /// Every defect; those without a code are fine or only worth knowing.
@@ -151,7 +166,30 @@ pub(crate) const DEFECTS: &[Defect] = &[
         other["metadata"]["name"] = "hcloud-volumes".into();
         o.add(other);
     }),
-    defect("a node is cordoned", &[], |o| o.set("Node", "*", "/spec/unschedulable", json!(true))),
+    worth("a node is cordoned", &["113"], |o| o.set("Node", "*", "/spec/unschedulable", json!(true))),
+    worth("ws-daemon says that a node's disk is nearly full", &["114"], |o| {
+        o.label("*", "gitpod.io/diskPressure", Some("true"));
+    }),
+    defect("two nodes have the same addresses for pods", &["110"], |o| {
+        o.set("Node", "*", "/spec/podCIDR", json!("10.42.0.0/24"));
+        o.second_node(|_| {});
+    }),
+    worth("a node runs an older patch release", &["115"], |o| {
+        o.set("Node", "*", "/spec/podCIDR", json!("10.42.0.0/24"));
+        o.second_node(|n| {
+            n["spec"]["podCIDR"] = json!("10.42.9.0/24");
+            n["status"]["nodeInfo"]["kubeletVersion"] = json!("v1.24.16+k3s1");
+        });
+    }),
+    worth("a container was restarted again and again", &["309"], |o| {
+        o.pod("dashboard", |p| p["status"]["containerStatuses"][0]["restartCount"] = json!(40));
+    }),
+    worth("a certificate should have been renewed long ago", &["405"], |o| {
+        o.set("Certificate", "ws-daemon-tls", "/status/renewalTime", json!("2023-02-01T00:00:00Z"));
+    }),
+    worth("images are of a registry that was closed", &["705"], |o| {
+        o.pod("dashboard", |p| p["spec"]["containers"][0]["image"] = json!("eu.gcr.io/gitpod-core-dev/dashboard:1"));
+    }),
     defect("the record of the installer is gone", &["201", "203"], |o| o.gone("ConfigMap", "gitpod")),
     defect("the inventory of the installer is gone", &["202"], |o| o.gone("ConfigMap", "gitpod-app")),
     defect("a Deployment is gone", &["203"], |o| o.gone("Deployment", "ws-manager-bridge")),
@@ -277,13 +315,21 @@ pub(crate) const DEFECTS: &[Defect] = &[
     defect("no node is large enough for a workspace", &["601"], |o| {
         o.config(|c| c["workspace"]["resources"]["requests"] = json!({"cpu": "7500m", "memory": "2Gi"}));
     }),
-    defect("a node promised more than it has", &["601", "602"], |o| {
-        o.set("Node", "*", "/status/allocatable/memory", json!("4Gi"));
+    Defect {
+        title: "a node promised more than it has",
+        codes: &["601", "602"],
+        worth: &["604"],
+        make: |o| o.set("Node", "*", "/status/allocatable/memory", json!("4Gi")),
+    },
+    defect("a gateway answers that the record does not know", &["805"], |o| {
+        o.config(|c| {
+            c.as_object_mut().expect("an object").remove("sshGatewayHostKey");
+        });
     }),
     defect("a claim is not bound", &["603"], |o| {
         o.set("PersistentVolumeClaim", "minio", "/status/phase", json!("Pending"));
     }),
-    defect("a volume dangles", &[], |o| {
+    worth("a volume dangles", &["605"], |o| {
         o.add(json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-old"},
             "spec": {"capacity": {"storage": "8Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/old"},
                 "claimRef": {"kind": "PersistentVolumeClaim", "namespace": "gitpod", "name": "old"}},

@@ -48,7 +48,7 @@ impl Emulation {
     pub(crate) fn installed() -> Self {
         let folder = Program::new();
         let kubeconfig = folder.folder().join("kubeconfig").display().to_string();
-        Self::in_folder(folder, &["--installed", &kubeconfig], 6)
+        Self::in_folder(folder, &["--installed", &kubeconfig], 8)
     }
 
     fn with(args: &[&str], lines: usize) -> Self {
@@ -72,8 +72,16 @@ impl Emulation {
             .collect();
         let emulation = Self { child: Some(child), program, environment };
         let names: Vec<&str> = emulation.environment.iter().map(|(name, _)| name.as_str()).collect();
-        let all =
-            ["HCLOUD_ENDPOINT", "HETZNER_ENDPOINT", "HCLOUD_TOKEN", "KUBECONFIG", "GITPOD_DOMAIN", "GITPOD_INGRESS"];
+        let all = [
+            "HCLOUD_ENDPOINT",
+            "HETZNER_ENDPOINT",
+            "HCLOUD_TOKEN",
+            "KUBECONFIG",
+            "GITPOD_DOMAIN",
+            "GITPOD_INGRESS",
+            "SSH_KEY",
+            "SSH_KNOWN_HOSTS",
+        ];
         assert_eq!(names, all[..lines], "{}", emulation.said());
         emulation
     }

@@ -1,11 +1,11 @@
 //! A cluster of the embedded world with Gitpod on it, made through the same doors as in a run and then left to others.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
 use gsh_engine::installer::Installer;
-use gsh_engine::provider::{LeaseRequest, Provider};
+use gsh_engine::provider::{LeaseRequest, Login, Node, Provider};
 use gsh_engine::stop::Stop;
 use gsh_model::axis::{AxisName, Cell};
 use gsh_model::lease::LeaseId;
@@ -65,10 +65,27 @@ pub(crate) async fn bring_up(
     gsh_engine::artifacts::write_private(kubeconfig, cluster.kubeconfig.expose().as_bytes())
         .map_err(|e| CliError::usage(format!("cannot write `{}`", kubeconfig.display())).because(&e))?;
     let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
+    let (key, known) = logins(&cluster.nodes, &kubeconfig)?;
     Ok(format!(
-        "export KUBECONFIG={}\nexport GITPOD_DOMAIN={}\nexport GITPOD_INGRESS={}\n",
+        "export KUBECONFIG={}\nexport GITPOD_DOMAIN={}\nexport GITPOD_INGRESS={}\nexport SSH_KEY={}\nexport SSH_KNOWN_HOSTS={}\n",
         kubeconfig.display(),
         installation.domain,
-        cluster.ingress
+        cluster.ingress,
+        key.display(),
+        known.display(),
     ))
+}
+
+/// Writes beside the kubeconfig how to log in to the machines: the key, and the host keys as OpenSSH keeps them.
+fn logins(nodes: &[Node], kubeconfig: &Path) -> Result<(PathBuf, PathBuf), CliError> {
+    let logins: Vec<&Login> = nodes.iter().filter_map(|n| n.login.as_ref()).collect();
+    let known: String = logins.iter().map(|l| format!("[{}]:{} {}\n", l.address, l.port, l.host_key)).collect();
+    let key = logins.first().map(|l| l.key.expose()).unwrap_or_default();
+    let write = |suffix: &str, text: &str| {
+        let file = PathBuf::from(format!("{}.{suffix}", kubeconfig.display()));
+        gsh_engine::artifacts::write_private(&file, text.as_bytes())
+            .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?;
+        Ok(file)
+    };
+    Ok((write("ssh-key", key)?, write("known-hosts", &known)?))
 }

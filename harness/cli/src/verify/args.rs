@@ -43,6 +43,24 @@ pub(crate) struct Verify {
     /// The host key that the gateway must show, as a line of known_hosts without the name: ssh-ed25519 AAAA…
     #[arg(long, value_name = "KEY")]
     pub(crate) ssh_host_key: Option<String>,
+    /// Also look at the machines, over SSH as this user: commands that read, listed in docs/verify.md.
+    #[arg(long, value_name = "USER", conflicts_with = "intrusive")]
+    pub(crate) ssh: Option<String>,
+    /// Port of the machines' SSH servers; Gitpod's gateway has port 22 of every node.
+    #[arg(long, value_name = "PORT", default_value_t = 2244, requires = "ssh")]
+    pub(crate) ssh_port: u16,
+    /// Private key of OpenSSH, without passphrase; default: ~/.ssh/id_ed25519 or ~/.ssh/id_ecdsa.
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// Where the machines' host keys are known; default: ~/.ssh/known_hosts.
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub(crate) ssh_known_hosts: Option<PathBuf>,
+    /// Fingerprint of a machine's host key, SHA256:…; may be given more than once.
+    #[arg(long, value_name = "FINGERPRINT", requires = "ssh")]
+    pub(crate) ssh_fingerprint: Vec<String>,
+    /// Where a machine is reached, if not at the address of its Node object: NODE=ADDR or NODE=ADDR:PORT.
+    #[arg(long, value_name = "NODE=ADDR", requires = "ssh", value_parser = machine_at)]
+    pub(crate) ssh_address: Vec<(String, IpAddr, Option<u16>)>,
     /// Certificate (PEM) of the authority behind the site's certificate; default: what the installer was given.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -70,6 +88,13 @@ pub(crate) struct Verify {
     /// Write objects, events, logs and results into this compressed archive (.tar.gz), bounded and without secrets.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Go on looking until Ctrl-C and show what changes; it ends with the code of the last state.
+    #[arg(long, conflicts_with = "intrusive")]
+    pub(crate) watch: bool,
+    /// Seconds between two looks at what cannot be followed: the site from outside, and what may only be listed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "watch",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) every: u64,
     /// How the result is shown.
     #[arg(long, value_enum, default_value_t = Shown::Text)]
     pub(crate) format: Shown,
@@ -98,6 +123,19 @@ pub(crate) enum Shown {
     Junit,
     /// Markdown.
     Markdown,
+}
+
+fn machine_at(text: &str) -> Result<(String, IpAddr, Option<u16>), String> {
+    let parse = || {
+        let (node, at) = text.split_once('=')?;
+        match at.parse::<IpAddr>() {
+            Ok(address) => Some((node.to_owned(), address, None)),
+            Err(_) => at.parse::<SocketAddr>().ok().map(|at| (node.to_owned(), at.ip(), Some(at.port()))),
+        }
+    };
+    parse().ok_or_else(|| {
+        "expected a node and an address, as in worker-1=203.0.113.7 or worker-1=203.0.113.7:22".to_owned()
+    })
 }
 
 fn port_pair(text: &str) -> Result<(u16, u16), String> {

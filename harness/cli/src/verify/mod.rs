@@ -7,7 +7,9 @@ pub(crate) mod args;
 mod bundle;
 mod history;
 mod show;
+mod ssh;
 mod target;
+mod watch;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ use gsh_reports::format::{Format, render};
 use jiff::Timestamp;
 
 use self::args::{Shown, Verify};
+use self::ssh::Ssh;
 use self::target::Target;
 use crate::error::CliError;
 use crate::gsh::{start_log, with_runtime};
@@ -85,6 +88,7 @@ fn print_rbac(args: &Verify) -> Result<Exit, CliError> {
         authority: if args.ca.is_some() { None } else { Some("ca-certificate") },
         // As Gitpod's documentation names it; with --ssh-host-key it is not read.
         host_key: if args.ssh_host_key.is_some() { None } else { Some("ssh-gateway-host-key") },
+        follows: args.watch,
         evidence: args.bundle.is_some(),
         works: chosen.iter().filter(works).map(|s| s.id.as_str()).collect(),
     };
@@ -93,7 +97,7 @@ fn print_rbac(args: &Verify) -> Result<Exit, CliError> {
     Ok(Exit::Pass)
 }
 
-fn print(text: &str) -> Result<(), CliError> {
+pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -104,7 +108,12 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
     let chosen = scenarios(args)?;
     let mode = if args.intrusive { Mode::Everything } else { Mode::ReadOnly };
     args.bundle.as_deref().map(bundle::free).transpose()?;
+    if args.watch && matches!(args.format, Shown::Junit | Shown::Markdown) {
+        return Err(CliError::usage("a watch has no end, so it cannot be one document")
+            .hint("--watch shows text, or with --format json one document a line"));
+    }
     let past = args.history.as_deref().map(history::read).transpose()?;
+    let ssh = Ssh::of(args)?;
     let mut target = Target::find(args, mode).await?;
     if let Some(past) = past {
         target.note(tested::of(&target.found, &past).to_string());
@@ -113,7 +122,9 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
         target.introduce();
     }
     let directory = Directory::new(args.out.as_deref())?;
-    let end = examine(args, &target, chosen, directory.path()).await?;
+    let stop = Stop::new();
+    let _signals = Listening::to(&stop);
+    let end = examine(args, &target, ssh.as_ref(), &chosen, directory.path(), &stop).await?;
     if let Some(illegal) = &end.illegal {
         return Err(CliError::bug("the harness recorded something impossible").because(illegal));
     }
@@ -132,10 +143,16 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
     }
     match args.format {
         Shown::Text => print(&show::table(&state, args.quiet))?,
+        Shown::Json if args.watch => print(&watch::one_line(&render(Format::Json, &state))?)?,
         Shown::Json => print(&render(Format::Json, &state))?,
         Shown::Junit => print(&render(Format::Junit, &state))?,
         Shown::Markdown => print(&render(Format::Markdown, &state))?,
     }
+    let exit = if args.watch && !stop.is_requested() {
+        watch::watch(args, &target, ssh.as_ref(), &chosen, &state, &stop).await?
+    } else {
+        state.exit()
+    };
     if args.stats {
         let sent = target.door.traffic.sent();
         let methods: Vec<String> = sent.by_method.iter().map(|(m, n)| format!("{n} {m}")).collect();
@@ -147,19 +164,25 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
             sent.bytes / 1024
         ));
     }
-    Ok(state.exit())
+    Ok(exit)
 }
 
 /// Runs the scenarios with the engine.
 async fn examine(
     args: &Verify,
     target: &Target,
-    chosen: Vec<ScenarioSpec>,
+    ssh: Option<&Ssh>,
+    chosen: &[ScenarioSpec],
     directory: &Path,
+    stop: &Stop,
 ) -> Result<RunEnd, CliError> {
+    let mut nodes = target.nodes().filter_map(machine).collect();
+    if let Some(ssh) = ssh {
+        nodes = ssh.inspected(nodes).await;
+    }
     let provider = Attached::new(AttachedConfig {
         kube: target.door.client.clone(),
-        nodes: target.nodes().filter_map(machine).collect(),
+        nodes,
         ingress: target.ingress,
         reach: target.reach.clone(),
         writable: args.intrusive,
@@ -169,7 +192,7 @@ async fn examine(
         use gsh_engine::provider::Provider as _;
         provider.offers()
     };
-    let plan = plan(target, &chosen, &offers)?;
+    let plan = plan(target, chosen, &offers)?;
     let purpose = if args.intrusive { Use::Work } else { Use::Look };
     let ledger = Ledger::create(directory)
         .map_err(|e| CliError::usage(format!("cannot write into `{}`", directory.display())).because(&e))?;
@@ -188,10 +211,7 @@ async fn examine(
         // Nothing was made here, so it was made from nothing.
         inputs: Vec::new(),
     };
-    let stop = Stop::new();
-    let _signals = Listening::to(&stop);
-    let end = dispatch(job, ledger, Artifacts::of(directory), Vec::new(), stop, Scrubber::default()).await;
-    Ok(end)
+    Ok(dispatch(job, ledger, Artifacts::of(directory), Vec::new(), stop.clone(), Scrubber::default()).await)
 }
 
 /// One cell, observed; what cannot run here is left out with its reason.

@@ -52,6 +52,11 @@ pub(crate) fn table(state: &RunState, quiet: bool) -> String {
     out
 }
 
+/// Where it is written what to do about a code.
+pub(super) fn remedy(code: &str) -> String {
+    format!("{REMEDIES}, {code}")
+}
+
 fn check_lines(out: &mut String, check: &CheckRecord) {
     let code = &check.check;
     match &check.result {
@@ -68,7 +73,7 @@ fn check_lines(out: &mut String, check: &CheckRecord) {
             for cause in &finding.causes {
                 line(out, &format!("        because  {cause}"));
             }
-            line(out, &format!("        remedy   {REMEDIES}, {code}"));
+            line(out, &format!("        remedy   {}", remedy(code.as_str())));
         }
     }
 }

@@ -7,6 +7,7 @@ use gsh_engine::reach::Reach;
 use gsh_gitpod::install::found::Known;
 use gsh_look::evidence::{self, File};
 use gsh_look::found::{Place, place};
+use gsh_look::outside::Caller;
 use gsh_look::{Found, Kind, Reader, Record, Sight, Unseen};
 use gsh_providers::attached::{Door, Mode, Way, connect};
 
@@ -25,6 +26,7 @@ pub(crate) struct Target {
     pub(crate) found: Found,
     pub(crate) ingress: IpAddr,
     pub(crate) reach: Reach,
+    ca: Option<String>,
     sight: Sight,
     record: Record,
     domain: String,
@@ -58,29 +60,36 @@ impl Target {
         };
         let found = Found::of(&sight, &record);
         let mut notes = Vec::new();
-        let authority = match (ca, record.text("/customCACert/name")) {
-            (Some(pem), _) => Some(pem),
-            (None, Some(name)) => match reader.get(Kind::Secret, sight.namespace(), name).await {
-                Ok(Some(secret)) => decoded(&secret, "ca.crt"),
-                Ok(None) => None,
-                Err(why) => {
-                    notes.push(format!("the certificate in Secret `{name}` cannot be read: {why}; --ca FILE gives it"));
-                    None
-                }
-            },
-            (None, None) => None,
-        };
+        let authority = authority(&reader, ca.as_deref(), sight.namespace(), &record, &mut notes).await;
         let domain = args.domain.clone().or_else(|| found.domain.value.clone()).unwrap_or_default();
         let ingress = match args.ingress {
             Some(address) => address,
-            None => resolved(&domain, &sight, &mut notes).await,
+            None => resolved(&domain, balancer(&sight), &mut notes).await,
         };
         let mut reach = Reach::with_ports(args.port.iter().copied().collect());
         if let Some(at) = args.ssh_gateway {
             reach = reach.with_elsewhere(22, at);
         }
         let host_key = args.ssh_host_key.clone();
-        Ok(Self { door, found, ingress, reach, sight, record, domain, authority, host_key, notes })
+        Ok(Self { door, found, ingress, reach, ca, sight, record, domain, authority, host_key, notes })
+    }
+
+    /// What reads from it.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::new(self.door.client.clone())
+    }
+
+    /// Where the site is by what is seen now: all of it may have changed since it was found.
+    pub(crate) async fn caller(&self, args: &Verify, record: &Record, balancer: Option<IpAddr>) -> Caller {
+        let mut said_already = Vec::new();
+        let domain = args.domain.clone().unwrap_or_else(|| record.text("/domain").unwrap_or_default().to_owned());
+        let namespace = &self.found.namespace;
+        let ca = authority(&self.reader(), self.ca.as_deref(), namespace, record, &mut said_already).await;
+        let ingress = match args.ingress {
+            Some(address) => address,
+            None => resolved(&domain, balancer, &mut said_already).await,
+        };
+        Caller { domain, ingress, reach: self.reach.clone(), ca_pem: ca, host_key: self.host_key.clone() }
     }
 
     /// Its Node objects.
@@ -90,7 +99,7 @@ impl Target {
 
     /// What can be handed to whoever helps.
     pub(crate) async fn evidence(&self) -> Vec<File> {
-        evidence::collect(&Reader::new(self.door.client.clone()), &self.sight).await
+        evidence::collect(&self.reader(), &self.sight).await
     }
 
     /// What is known of the installation.
@@ -206,8 +215,29 @@ fn dark(door: &Door, why: &Unseen) -> CliError {
     }
 }
 
+/// The certificate of the private authority: what was given, else what the installer was given.
+async fn authority(
+    reader: &Reader,
+    given: Option<&str>,
+    namespace: &str,
+    record: &Record,
+    notes: &mut Vec<String>,
+) -> Option<String> {
+    if let Some(pem) = given {
+        return Some(pem.to_owned());
+    }
+    let name = record.text("/customCACert/name")?;
+    match reader.get(Kind::Secret, namespace, name).await {
+        Ok(secret) => decoded(&secret?, "ca.crt"),
+        Err(why) => {
+            notes.push(format!("the certificate in Secret `{name}` cannot be read: {why}; --ca FILE gives it"));
+            None
+        }
+    }
+}
+
 /// Where the site answers: what its name resolves to here, else the address of its load balancer.
-async fn resolved(domain: &str, sight: &Sight, notes: &mut Vec<String>) -> IpAddr {
+async fn resolved(domain: &str, balancer: Option<IpAddr>, notes: &mut Vec<String>) -> IpAddr {
     let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     if domain.is_empty() {
         return nobody;
@@ -217,9 +247,7 @@ async fn resolved(domain: &str, sight: &Sight, notes: &mut Vec<String>) -> IpAdd
     {
         return address.ip();
     }
-    let proxy = sight.get(Kind::Service, "proxy");
-    let ingress = proxy.and_then(|p| p["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.parse().ok());
-    match ingress {
+    match balancer {
         Some(address) => {
             notes.push(format!("{domain} cannot be resolved here; its load balancer's address {address} is used"));
             address
@@ -229,6 +257,12 @@ async fn resolved(domain: &str, sight: &Sight, notes: &mut Vec<String>) -> IpAdd
             nobody
         }
     }
+}
+
+/// The address that the load balancer of the site has.
+pub(super) fn balancer(sight: &Sight) -> Option<IpAddr> {
+    let proxy = sight.get(Kind::Service, "proxy")?;
+    proxy["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.parse().ok()
 }
 
 /// A value of a Secret.

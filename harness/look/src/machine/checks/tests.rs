@@ -1,3 +1,5 @@
+//! Machines that are well, each with one thing wrong, and each silent about one thing.
+
 use std::collections::BTreeMap;
 
 use gsh_engine::provider::Barred;
