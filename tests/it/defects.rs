@@ -170,17 +170,23 @@ pub(crate) const DEFECTS: &[Defect] = &[
     worth("ws-daemon says that a node's disk is nearly full", &["114"], |o| {
         o.label("*", "gitpod.io/diskPressure", Some("true"));
     }),
-    defect("two nodes have the same addresses for pods", &["110"], |o| {
+    defect("two nodes have the same addresses for pods", &["110", "304", "504"], |o| {
         o.set("Node", "*", "/spec/podCIDR", json!("10.42.0.0/24"));
         o.second_node(|_| {});
     }),
-    worth("a node runs an older patch release", &["115"], |o| {
-        o.set("Node", "*", "/spec/podCIDR", json!("10.42.0.0/24"));
-        o.second_node(|n| {
-            n["spec"]["podCIDR"] = json!("10.42.9.0/24");
-            n["status"]["nodeInfo"]["kubeletVersion"] = json!("v1.24.16+k3s1");
-        });
-    }),
+    Defect {
+        title: "a node runs an older patch release",
+        // Nothing of the installation runs on it yet.
+        codes: &["304", "504"],
+        worth: &["115"],
+        make: |o| {
+            o.set("Node", "*", "/spec/podCIDR", json!("10.42.0.0/24"));
+            o.second_node(|n| {
+                n["spec"]["podCIDR"] = json!("10.42.9.0/24");
+                n["status"]["nodeInfo"]["kubeletVersion"] = json!("v1.24.16+k3s1");
+            });
+        },
+    },
     worth("a container was restarted again and again", &["309"], |o| {
         o.pod("dashboard", |p| p["status"]["containerStatuses"][0]["restartCount"] = json!(40));
     }),
@@ -321,7 +327,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         worth: &["604"],
         make: |o| o.set("Node", "*", "/status/allocatable/memory", json!("4Gi")),
     },
-    defect("a gateway answers that the record does not know", &["805"], |o| {
+    defect("a gateway answers that the record does not know", &["502", "805"], |o| {
         o.config(|c| {
             c.as_object_mut().expect("an object").remove("sshGatewayHostKey");
         });

@@ -438,6 +438,20 @@ fn wrong_input_is_told_in_one_line_and_by_the_exit_code() {
         "{stderr}"
     );
 
+    // What a plug-in prints on its standard output can be a token: nobody repeats it.
+    let plugin = |command: &str, script: &str| {
+        let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command,
+            "args": ["-c", script], "interactiveMode": "Never"}});
+        config("https://127.0.0.1:1").replace("{token: abcdefgh}", &exec.to_string())
+    };
+    let (code, stderr) = refused(Some(&plugin("sh", "echo abcdefgh; echo 'log in again' >&2; exit 3")), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    let ended = "caused by: the cluster cannot be addressed: the exec plug-in ended with exit status: 3, its last words: log in again\n";
+    assert!(stderr.contains(ended) && !stderr.contains("abcdefgh"), "{stderr}");
+    let (code, stderr) = refused(Some(&plugin("gsh-no-such-plugin", "")), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("the exec plug-in cannot be run: No such file or directory"), "{stderr}");
+
     let (code, stderr) = refused(Some("no: kubeconfig: at all"), &[]);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("caused by: the kubeconfig cannot be used"), "{stderr}");

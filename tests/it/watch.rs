@@ -69,10 +69,10 @@ impl Watching {
         (word("check").replace("GSH-LOOK-", ""), format!("{} {}", word("was"), word("is")))
     }
 
-    /// Changes until this one comes.
-    fn until(&self, code: &str, change: &str) -> Vec<(String, String)> {
+    /// Changes until the one by which this code becomes that.
+    fn until(&self, code: &str, is: &str) -> Vec<(String, String)> {
         let mut all = vec![self.change()];
-        while all.last().is_none_or(|(c, what)| c != code || what != change) {
+        while all.last().is_none_or(|(c, what)| c != code || !what.ends_with(is)) {
             all.push(self.change());
         }
         all
@@ -126,16 +126,16 @@ async fn a_defect_shows_when_it_comes_and_when_it_goes() {
     // Whoever does not see takes nothing for good, nor for bad; and sees all that happened meanwhile.
     still.go_away().await;
     replicas(&still, 0);
-    let dark = watching.until("301", "good unknown");
+    let dark = watching.until("301", " unknown");
     assert!(dark.iter().all(|(_, what)| what.ends_with(" unknown") || what.ends_with(" aside")), "{dark:?}");
     still.come_back().await.expect("the same port");
-    let back = watching.until("301", "unknown bad");
+    let back = watching.until("301", " bad");
     assert!(!back.contains(&change("203", "unknown good")), "{back:?}");
 
     // The site goes away, and the cluster does not.
     let site = installed.emulation;
     site.interrupt();
-    watching.until("804", "good unknown");
+    watching.until("804", " bad");
     let (code, said) = watching.interrupt();
     assert_eq!(code, Some(1), "the code of the last state: {said}");
 }

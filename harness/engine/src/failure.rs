@@ -5,6 +5,7 @@ use std::fmt;
 
 use gsh_model::check::CheckName;
 use gsh_model::outcome::{Blame, Finding, Outcome, Why};
+use kube::client::AuthError;
 
 /// Why something did not succeed, and whose fault it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,17 +110,39 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let (mut lines, mut next) = (Vec::new(), Some(error));
     while let Some(e) = next {
-        if let Some(kube::Error::Api(status)) = e.downcast_ref::<kube::Error>() {
-            // Its own text is the answer twice, the second time as Rust prints every field; its source is the same again.
-            let reason = if status.reason.is_empty() { String::new() } else { format!(" {}", status.reason) };
-            let message = if status.message.is_empty() { "no reason given" } else { status.message.as_str() };
-            lines.push(format!("the API answers {}{reason}: {message}", status.code));
+        if let Some(line) = of_the_client(e) {
+            lines.push(line);
             return lines;
         }
         lines.push(e.to_string());
         next = e.source();
     }
     lines
+}
+
+/// One line for what the Kubernetes client says badly; what stands below it says the same again.
+fn of_the_client(error: &(dyn Error + 'static)) -> Option<String> {
+    let of_auth = |error: &AuthError| match error {
+        // Its own text has all that the program printed, a token too where there was one.
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let last = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("nothing");
+            Some(format!("the exec plug-in ended with {}, its last words: {}", out.status, last.trim()))
+        }
+        AuthError::AuthExecStart(e) => Some(format!("the exec plug-in cannot be run: {e}")),
+        _plainer => None,
+    };
+    match error.downcast_ref::<kube::Error>() {
+        // Its own text is the answer twice, the second time as Rust prints every field.
+        Some(kube::Error::Api(status)) => {
+            let reason = if status.reason.is_empty() { String::new() } else { format!(" {}", status.reason) };
+            let message = if status.message.is_empty() { "no reason given" } else { status.message.as_str() };
+            Some(format!("the API answers {}{reason}: {message}", status.code))
+        }
+        Some(kube::Error::Auth(auth)) => of_auth(auth),
+        Some(_plainer) => None,
+        None => error.downcast_ref::<AuthError>().and_then(of_auth),
+    }
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ mod tests {
     /// Takes news in until the pods are these.
     async fn until(live: &mut Live, wanted: &[&str]) {
         while names(live) != wanted {
-            live.changed(Duration::ZERO).await;
+            live.one().await;
         }
     }
 

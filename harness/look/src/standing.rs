@@ -6,6 +6,9 @@ use gsh_model::exit::Exit;
 
 use crate::checks::{Seen, Severity, Verdict};
 
+/// How the reason begins with which something is told that fails nothing.
+pub const WORTH_KNOWING: &str = "only worth knowing: ";
+
 /// How a check stands, as a report shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -32,7 +35,7 @@ impl Standing {
             (Verdict::Good, _) => Self::Good,
             (Verdict::NotHere(why), _) | (Verdict::Unknown(why), Severity::Warn) => Self::Aside(why),
             (Verdict::Bad { expected, observed }, Severity::Fail) => Self::Bad { expected, observed },
-            (Verdict::Bad { observed, .. }, Severity::Warn) => Self::Aside(format!("only worth knowing: {observed}")),
+            (Verdict::Bad { observed, .. }, Severity::Warn) => Self::Aside(format!("{WORTH_KNOWING}{observed}")),
             (Verdict::Unknown(why), Severity::Fail) => Self::Unknown(why),
         }
     }

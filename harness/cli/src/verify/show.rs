@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use gsh_look::standing::WORTH_KNOWING;
 use gsh_model::event::CheckResult;
 use gsh_model::outcome::{Blame, Outcome, Subject};
 use gsh_model::run::{CheckRecord, RunState};
@@ -39,16 +40,20 @@ pub(crate) fn table(state: &RunState, quiet: bool) -> String {
         }
     }
     let checks = state.cells.iter().flat_map(|c| &c.subjects).filter_map(|s| s.attempts.last()).flat_map(|a| &a.checks);
-    let (mut good, mut bad, mut unknown, mut left) = (0, 0, 0, 0);
+    let (mut good, mut bad, mut unknown, mut worth, mut left) = (0, 0, 0, 0, 0);
     for check in checks {
         match &check.result {
             CheckResult::Passed => good += 1,
             CheckResult::Failed { blame: Blame::Product, .. } => bad += 1,
             CheckResult::Failed { blame: Blame::Environment | Blame::Harness, .. } => unknown += 1,
+            CheckResult::Skipped(reason) if reason.to_string().starts_with(WORTH_KNOWING) => worth += 1,
             CheckResult::Skipped(_) => left += 1,
         }
     }
-    line(&mut out, &format!("{good} good, {bad} bad, {unknown} cannot be told, {left} do not apply"));
+    line(
+        &mut out,
+        &format!("{good} good, {bad} bad, {unknown} cannot be told, {worth} worth knowing, {left} do not apply"),
+    );
     out
 }
 

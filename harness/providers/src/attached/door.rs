@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use gsh_engine::failure::chain;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
@@ -41,8 +42,8 @@ pub enum ConnectError {
     #[error("the kubeconfig names no current context")]
     NoContext,
     /// Credentials or addresses in it cannot be used.
-    #[error("the cluster cannot be addressed")]
-    Client(#[source] kube::Error),
+    #[error("the cluster cannot be addressed: {0}")]
+    Client(String),
 }
 
 /// A way to a cluster.
@@ -65,7 +66,8 @@ pub async fn connect(way: &Way, mode: Mode) -> Result<Door, ConnectError> {
     let config = config(way).await?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let traffic = Traffic::new(mode);
-    let client = ClientBuilder::try_from(config).map_err(ConnectError::Client)?.with_layer(&traffic).build();
+    let client =
+        ClientBuilder::try_from(config).map_err(|e| ConnectError::Client(chain(&e)))?.with_layer(&traffic).build();
     Ok(Door { client, traffic, server, namespace })
 }
 
