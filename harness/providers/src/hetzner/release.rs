@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** every list here carries a label selector of ours. Nothing is deleted that was not in such a list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -21,6 +21,7 @@ use super::governor::Purpose;
 use super::labels;
 use super::prices::{cents_a_month, gigabytes};
 use super::provider::HetznerProvider;
+use super::strangers::{Key, TakenOver};
 use super::wire::Thing;
 
 /// Every kind that can carry our labels, in the order in which they can be removed, with the word for it in records.
@@ -52,6 +53,22 @@ pub(crate) struct Found {
 /// What kind of thing was found.
 pub(crate) fn kind_of(found: &Found) -> Kind {
     KINDS[found.rank].0
+}
+
+/// What there is of a lease.
+struct Look {
+    found: Vec<Found>,
+    /// What must stay for now, because it names something that could not be looked at; and why that could not be.
+    held: BTreeSet<Key>,
+    unseen: Option<ApiError>,
+}
+
+/// Whether something must stay for now: it is held, or in use by a server that is.
+fn stays(found: &Found, held: &BTreeSet<Key>) -> bool {
+    let kind = kind_of(found);
+    held.contains(&(kind.many, found.thing.id))
+        || ([PRIMARY_IP, PLACEMENT_GROUP, FIREWALL, NETWORK].contains(&kind)
+            && held.iter().any(|(many, _)| *many == SERVER.many))
 }
 
 /// What is listed: never everything.
@@ -89,8 +106,8 @@ impl HetznerProvider {
         let mut trouble: Option<ApiError> = None;
         let (mut pass, mut counted) = (0, 0);
         while counted < PASSES {
-            let found = match self.all_of(cx, lease).await {
-                Ok(found) => found,
+            let Look { found, held, unseen } = match self.all_of(cx, lease).await {
+                Ok(look) => look,
                 Err(e) => {
                     let failure = e.failure(format!("a list of what is left of `{lease}`"));
                     return Err(ReleaseFailure { left: Vec::new(), failure });
@@ -106,13 +123,14 @@ impl HetznerProvider {
             if pass > 0 && (cx.left().is_zero() || !rest(cx, self.config.pace.pause(pass).max(shortest)).await) {
                 break;
             }
-            trouble = self.sweep_once(cx, &found).await.err();
+            let now: Vec<Found> = found.into_iter().filter(|f| !stays(f, &held)).collect();
+            trouble = self.sweep_once(cx, &now).await.err().or(unseen);
             pass += 1;
             // Waiting for a lock is bounded by the time for teardown alone: what is locked will be free.
             if !trouble.as_ref().is_some_and(ApiError::is_locked) {
                 counted += 1;
             }
-            for found in &found {
+            for found in &now {
                 let resource = self.resource(found);
                 if !removed.contains(&resource) {
                     removed.push(resource);
@@ -138,18 +156,17 @@ impl HetznerProvider {
     }
 
     /// Everything of a lease, with what its cluster made for itself.
-    async fn all_of(&self, cx: &Cx, lease: &LeaseId) -> Result<Vec<Found>, ApiError> {
-        let found = self.labelled(cx, Scope::Lease(lease)).await?;
-        match self.take_over(cx, lease, &found).await {
-            Ok(false) => Ok(found),
-            Ok(true) => self.labelled(cx, Scope::Lease(lease)).await,
-            Err(e) => {
-                // What is known is removed all the same; the next pass looks again.
-                cx.note(&format!("what the cluster of {lease} made for itself cannot be found out: {}", e.trouble))
-                    .await;
-                Ok(found)
-            }
+    async fn all_of(&self, cx: &Cx, lease: &LeaseId) -> Result<Look, ApiError> {
+        let mut found = self.labelled(cx, Scope::Lease(lease)).await?;
+        let TakenOver { any, held, trouble } = self.take_over(cx, lease, &found).await;
+        if let Some(e) = &trouble {
+            // What does not name it is removed all the same; the next pass looks again.
+            cx.note(&format!("what the cluster of {lease} made for itself cannot be found out: {}", e.trouble)).await;
         }
+        if any {
+            found = self.labelled(cx, Scope::Lease(lease)).await?;
+        }
+        Ok(Look { found, held, unseen: trouble })
     }
 
     /// Goes through the kinds in order; things of one kind at once. Trouble with one thing keeps no other from being removed.

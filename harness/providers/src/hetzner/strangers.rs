@@ -4,6 +4,8 @@
 //! They are found by reference only: a network, a server of the lease names what is attached to it. Before anything is
 //! removed they are given the lease's labels; from then on they are found like everything else, also after a crash.
 //!
+//! What cannot be looked at keeps what names it alive: with a server that is gone nothing would tell of its volumes.
+//!
 //! **Invariant:** only what carries the mark of such a controller is taken over. Somebody's own volume that hangs on one
 //! of our machines stays, and is told.
 
@@ -30,6 +32,14 @@ const SERVICE: &str = "hcloud-ccm/service-uid";
 /// Label of volumes that the CSI driver made, and its value.
 const MANAGED_BY: (&str, &str) = ("managed-by", "csi-driver");
 
+/// Whose a stranger is.
+enum Taken {
+    /// The lease's; it names these.
+    Ours(Vec<Key>),
+    /// Somebody else's, or gone.
+    NotOurs,
+}
+
 /// Role of what was taken over.
 const FROM_INSIDE: &str = "made-inside";
 
@@ -43,51 +53,86 @@ fn is_marked(kind: Kind, labels: &BTreeMap<String, String>) -> bool {
     }
 }
 
+/// A kind by the name of its list, and a number.
+pub(crate) type Key = (&'static str, u64);
+
+/// What came of looking for strangers.
+#[derive(Debug, Default)]
+pub(crate) struct TakenOver {
+    /// Whether there was anything: the lease's list is longer now.
+    pub(crate) any: bool,
+    /// What names something that could not be looked at or labelled, and so must stay for now: it is the only trace.
+    pub(crate) held: BTreeSet<Key>,
+    /// Why it could not be.
+    pub(crate) trouble: Option<ApiError>,
+}
+
 impl HetznerProvider {
-    /// Gives the lease's labels to what its cluster made. Says whether there was anything.
-    pub(crate) async fn take_over(&self, cx: &Cx, lease: &LeaseId, found: &[Found]) -> Result<bool, ApiError> {
-        let known: BTreeSet<(&str, u64)> = found.iter().map(|f| (kind_of(f).many, f.thing.id)).collect();
+    /// Gives the lease's labels to what its cluster made.
+    pub(crate) async fn take_over(&self, cx: &Cx, lease: &LeaseId, found: &[Found]) -> TakenOver {
+        let mut taken = TakenOver::default();
         let Some(ours) = found.iter().map(|f| &f.thing.labels).max_by_key(|l| l.get(labels::EXPIRES)) else {
-            return Ok(false);
+            return taken;
         };
-        let mut any = false;
-        let mut references: BTreeSet<(&str, u64)> = BTreeSet::new();
+        let mut seen: BTreeSet<Key> = found.iter().map(|f| (kind_of(f).many, f.thing.id)).collect();
+        let mut named: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
         for one in found {
-            references.extend(named_by(kind_of(one), &one.thing));
+            for key in named_by(kind_of(one), &one.thing) {
+                named.entry(key).or_default().insert((kind_of(one).many, one.thing.id));
+            }
         }
-        let mut todo: Vec<(&str, u64)> = references.difference(&known).copied().collect();
-        let mut seen = known.clone();
-        while let Some((many, id)) = todo.pop() {
-            if !seen.insert((many, id)) {
+        while let Some((key, by)) = named.pop_first() {
+            if !seen.insert(key) {
                 continue;
             }
-            let Some(kind) = [SERVER, LOAD_BALANCER, VOLUME].into_iter().find(|k| k.many == many) else { continue };
-            let Some(thing) = self.one(cx, kind, id).await? else { continue };
-            let name = thing.name.clone().unwrap_or_default();
-            match thing.labels.get(labels::LEASE) {
-                // Made between two of our lists.
-                Some(owner) if owner == lease.as_str() => any = true,
-                Some(_) => {}
-                None if is_marked(kind, &thing.labels) => {
-                    self.label(cx, kind, &thing, ours).await?;
-                    cx.note(&format!(
-                        "{} `{name}` ({id}) was made from inside the cluster; it is removed too",
-                        kind.one
-                    ))
-                    .await;
-                    todo.extend(named_by(kind, &thing));
-                    any = true;
+            match self.take_over_one(cx, lease, key, ours).await {
+                Ok(Taken::Ours(more)) => {
+                    taken.any = true;
+                    for next in more {
+                        named.entry(next).or_default().insert(key);
+                    }
                 }
-                None => {
-                    cx.note(&format!(
-                        "{} `{name}` ({id}) is attached to {lease}, but nothing says that its cluster made it; it stays",
-                        kind.one
-                    ))
-                    .await;
+                Ok(Taken::NotOurs) => {}
+                Err(e) => {
+                    taken.held.extend(by);
+                    taken.trouble = taken.trouble.or(Some(e));
                 }
             }
         }
-        Ok(any)
+        taken
+    }
+
+    async fn take_over_one(
+        &self,
+        cx: &Cx,
+        lease: &LeaseId,
+        (many, id): Key,
+        ours: &BTreeMap<String, String>,
+    ) -> Result<Taken, ApiError> {
+        let Some(kind) = [SERVER, LOAD_BALANCER, VOLUME].into_iter().find(|k| k.many == many) else {
+            return Ok(Taken::NotOurs);
+        };
+        let Some(thing) = self.one(cx, kind, id).await? else { return Ok(Taken::NotOurs) };
+        let name = thing.name.clone().unwrap_or_default();
+        match thing.labels.get(labels::LEASE) {
+            // Made between two of our lists.
+            Some(owner) if owner == lease.as_str() => Ok(Taken::Ours(Vec::new())),
+            Some(_) => Ok(Taken::NotOurs),
+            None if is_marked(kind, &thing.labels) => {
+                self.label(cx, kind, &thing, ours).await?;
+                cx.note(&format!("{} `{name}` ({id}) was made from inside the cluster; it is removed too", kind.one))
+                    .await;
+                Ok(Taken::Ours(named_by(kind, &thing)))
+            }
+            None => {
+                cx.note(&format!(
+                    "{} `{name}` ({id}) is attached to {lease}, but nothing says that its cluster made it; it stays",
+                    kind.one
+                ))
+                .await;
+                Ok(Taken::NotOurs)
+            }
+        }
     }
 
     async fn one(&self, cx: &Cx, kind: Kind, id: u64) -> Result<Option<Thing>, ApiError> {
@@ -125,7 +170,7 @@ impl HetznerProvider {
 }
 
 /// What a thing says is attached to it.
-fn named_by(kind: Kind, thing: &Thing) -> Vec<(&'static str, u64)> {
+fn named_by(kind: Kind, thing: &Thing) -> Vec<Key> {
     let of = |kind: Kind, ids: &[u64]| ids.iter().map(move |id| (kind.many, *id)).collect::<Vec<_>>();
     if kind == NETWORK {
         [of(SERVER, &thing.servers), of(LOAD_BALANCER, &thing.load_balancers)].concat()
