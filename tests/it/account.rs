@@ -13,11 +13,14 @@ use crate::program::Program;
 const KINDS: [&str; 8] =
     ["servers", "load_balancers", "volumes", "primary_ips", "networks", "firewalls", "placement_groups", "ssh_keys"];
 
+/// The log of requests, in the account's folder.
+const REQUESTS: &str = "requests.jsonl";
+
 /// A running emulation.
 pub(crate) struct Account {
     child: Child,
-    /// Holds the world file.
-    _folder: Program,
+    /// Holds the world file and the log of requests.
+    folder: Program,
     pub(crate) endpoint: String,
     pub(crate) token: String,
 }
@@ -32,6 +35,8 @@ impl Account {
             .arg("emulate")
             .arg("--world")
             .arg(&world)
+            .arg("--request-log")
+            .arg(program.folder().join(REQUESTS))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -50,7 +55,7 @@ impl Account {
             }
         }
         assert!(!endpoint.is_empty() && !token.is_empty(), "the emulation tells endpoint and token");
-        Self { child, _folder: program, endpoint, token }
+        Self { child, folder: program, endpoint, token }
     }
 
     /// A program that uses the account.
@@ -76,6 +81,14 @@ impl Account {
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// All requests so far, as `method path?query`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.folder.folder().join(REQUESTS)).expect("the log of requests");
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let text = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        lines.map(|line| format!("{} {}", text(&line, "method"), text(&line, "path"))).collect()
     }
 
     /// Everything that is in the account, as `kind name`.

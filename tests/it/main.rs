@@ -21,6 +21,7 @@ mod program;
 mod reading;
 mod secrets;
 mod stopping;
+mod sweep;
 mod unprivileged;
 mod verify;
 mod watch;

@@ -72,6 +72,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example: gsh doctor --provider hetzner --cover pairwise --budget 5")]
     Doctor(Doctor),
     /// Remove what runs left in the account, found by label; lists before it deletes.
+    ///
+    /// The account is Hetzner's unless --provider says otherwise: a missing token is an error here.
     #[command(after_help = "Example: gsh sweep --expired --dry-run")]
     Sweep(Sweep),
     /// Serve the embedded world to any other Hetzner or Kubernetes client.
@@ -412,6 +414,15 @@ pub(crate) struct Sweep {
     /// Only list.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// For people, line by line; or for programs, one document at the end.
+    #[arg(long, value_enum, default_value_t = SweepFormat::Text)]
+    pub(crate) format: SweepFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SweepFormat {
+    Text,
+    Json,
 }
 
 #[cfg(feature = "embedded")]

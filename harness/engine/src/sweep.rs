@@ -42,11 +42,16 @@ pub async fn list<P: Provider>(cx: &Cx, provider: &P, which: &Which) -> Result<V
     Ok(found)
 }
 
-/// Reclaims leases, one after the other, going on after a failure.
+/// Reclaims leases, one after the other, going on after a failure. When a stop is asked for, the lease at hand is still
+/// reclaimed, and no other one is begun: those are not in the answer.
 pub async fn sweep<P: Provider>(cx: &Cx, provider: &P, leases: Vec<FoundLease>) -> Vec<Swept> {
+    let at_hand = cx.teardown(cx.left());
     let mut swept = Vec::new();
     for found in leases {
-        let result = match provider.release(cx, &found.lease).await {
+        if cx.stop().is_requested() {
+            break;
+        }
+        let result = match provider.release(&at_hand, &found.lease).await {
             Ok(released) => Ok(released.removed),
             Err(e) => Err((e.left, e.failure)),
         };
