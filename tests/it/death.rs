@@ -224,3 +224,36 @@ fn a_run_that_lives_is_not_gone_on_with_by_another_process() {
     assert!(state.outcomes().all(|(_, _, o)| o == Outcome::Passed));
     assert!(state.cells.iter().all(|c| c.cost().is_some_and(|cost| cost.gross > cost.net)), "every cell has its cost");
 }
+
+/// The beginning of a resumed run is a look at the account. One that cannot be used must not use up the run: it ends only once.
+#[test]
+fn a_resumption_that_is_stopped_or_refused_before_it_goes_on_leaves_the_run_as_it_was() {
+    let account = Account::start(HEALTHY);
+    let program = Program::new();
+    assert!(killed_after(SOME[0], &account, &program), "it lived");
+    let ledger = || std::fs::read(program.out().join(ledger::FILE_NAME)).expect("the ledger");
+    let out = program.out().display().to_string();
+    let args = ["run", "--provider", "hetzner", "--resume", &out, "--quiet"];
+
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut command = account.command(&program);
+    command.args(args).env("HCLOUD_ENDPOINT", format!("http://{}/v1", silent.local_addr().expect("an address")));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gsh starts");
+    let _connection = silent.accept().expect("it asks, and waits for an answer");
+    let (written, before) = (ledger(), account.there());
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    let stopped = program.ended(child.wait_with_output().expect("it ends"));
+    assert_eq!(stopped.code, 3, "{}", stopped.stderr);
+    let said = "error: stopped by a signal before the run went on; what it had created is still there\nhint: ";
+    assert!(stopped.stderr.contains(said) && stopped.stderr.contains("gsh sweep --run r"), "{}", stopped.stderr);
+
+    let mut command = account.command(&program);
+    let refused = program.ended(command.args(args).env("HCLOUD_TOKEN", "0123456789").output().expect("gsh starts"));
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("\nerror: token: "), "{}", refused.stderr);
+
+    assert_eq!((ledger(), account.there()), (written, before), "nothing was recorded, ordered or removed");
+    let resumed = gsh(&account, &program, &args);
+    examine_resumed(SOME[0], &account, &program, &resumed, planned(&program));
+}

@@ -126,6 +126,10 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
     let account = wiring::account(&which).await?;
     resume::same(&header, account.name(), account.evidence(), &inputs)?;
     let provider = account.provider(clusters.clone(), spending(&settings))?;
+    if account.is_outside() {
+        // An account that cannot be used would end the run with everything left in it, and a run ends only once.
+        crate::doctor::refuse(&crate::doctor::look(&provider, &plan, &settings).await)?;
+    }
     let open = state.cells.iter().filter(|c| !c.is_done()).count();
     say(&format!(
         "run {} goes on: {open} of {} cells are not finished, {}",
