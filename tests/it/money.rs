@@ -39,6 +39,12 @@ fn an_account_that_cannot_be_used_is_told_in_one_line_and_nothing_is_created() {
         refused(&account, &["--locations", "nbg1,nowhere"], &[], 2),
         refused(&account, &["--budget", "0.01"], &[], 2),
     ];
+    let history = refused(&account, &["--server-type", "cx41"], &[], 2);
+    assert!(
+        history.starts_with("error: machines: there is no server type `cx41` (any more); fit for this: [\"cx43\", "),
+        "{history}"
+    );
+    assert!(history.contains("\nhint: name another one with --server-type"), "{history}");
     let silent = refused(&account, &[], &[("HCLOUD_ENDPOINT", &closed)], 3);
     assert!(silent.contains("endpoint: no Hetzner API at") && silent.contains("HCLOUD_ENDPOINT"), "{silent}");
     insta::assert_snapshot!(said.join("---\n"));

@@ -65,6 +65,7 @@ pub(crate) async fn look(provider: &HetznerProvider, plan: &Plan, settings: &Set
         .collect();
     let asked = Asked {
         shapes,
+        images: plan.own_cells().map(|planned| planned.cell.os).collect(),
         clusters: settings.max_clusters,
         servers: settings.max_servers,
         hours: settings.lease_hours(),

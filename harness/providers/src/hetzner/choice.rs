@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::catalogue::{ARCHITECTURE, Offers};
 use super::config::{Cores, MachineChoice};
-use super::wire::{Price, ServerType};
+use super::wire::{LoadBalancerType, Price, ServerType};
 
 /// What a machine must have at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +103,8 @@ pub(crate) fn candidates(offers: &Offers, wanted: &Wanted<'_>) -> Result<Vec<Can
     Ok(this)
 }
 
-/// Load balancer types with enough services and targets, where they can be ordered: cheapest first, then by the order of
-/// locations. Never empty.
+/// Load balancer types with enough services and targets, where they can be ordered: what will stay before what is announced
+/// to go, the cheapest first, then by the order of locations. Never empty.
 pub(crate) fn balancers(
     offers: &Offers,
     locations: &[String],
@@ -114,20 +114,24 @@ pub(crate) fn balancers(
 ) -> Result<Vec<Candidate>, NoChoice> {
     let locations = in_zone(offers, locations)?;
     let mut found = Vec::new();
-    for kind in &offers.load_balancer_types {
-        let gone = kind.deprecation.as_ref().and_then(|d| d.unavailable_after).is_some_and(|after| after <= now);
-        if gone || kind.max_services < services || kind.max_targets < targets {
+    let gone = |kind: &&LoadBalancerType| {
+        kind.deprecation.as_ref().and_then(|d| d.unavailable_after).is_some_and(|after| after <= now)
+    };
+    for kind in offers.load_balancer_types.iter().filter(|kind| !gone(kind)) {
+        if kind.max_services < services || kind.max_targets < targets {
             continue;
         }
+        let leaving = kind.deprecation.is_some();
         for (rank, location) in locations.iter().enumerate() {
             if let Some(cents) = price(&kind.prices, location) {
                 let candidate = Candidate { server_type: kind.name.clone(), location: location.clone(), cents };
-                found.push(((cents, rank, kind.name.clone()), candidate));
+                found.push(((leaving, cents, rank, kind.name.clone()), candidate));
             }
         }
     }
     if found.is_empty() {
-        let there = offers.load_balancer_types.iter().map(|t| t.name.clone()).collect();
+        let sold = offers.load_balancer_types.iter().filter(|kind| !gone(kind));
+        let there = sold.map(|t| t.name.clone()).collect();
         return Err(NoChoice::TooSmall { needs: format!("{services} services, {targets} targets"), locations, there });
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -193,7 +197,11 @@ fn spell(wanted: &Wanted<'_>) -> String {
         Cores::Dedicated => "dedicated ",
     };
     let Needs { cores: n, memory } = wanted.needs;
-    format!("{n} {cores}{ARCHITECTURE} cores, {memory} GB, {} GB disk", wanted.disk)
+    let disk = match wanted.disk {
+        0 => String::new(),
+        disk => format!(", {disk} GB disk"),
+    };
+    format!("{n} {cores}{ARCHITECTURE} cores, {memory} GB{disk}")
 }
 
 /// Each type once, in the order in which it would be tried.
@@ -244,8 +252,17 @@ mod tests {
             json!({"name": name, "max_services": 5, "max_targets": targets,
                    "prices": [{"location": place, "price_monthly": {"net": euros}}]})
         };
-        let balancers =
-            json!([lb("lb21", 75, "20", "nbg1"), lb("lb11", 25, "7.49", "hel1"), lb("lb1", 5, "1", "nbg1")]);
+        let ends = |mut lb: Value, date: &str| {
+            lb["deprecation"] = json!({"unavailable_after": date});
+            lb
+        };
+        let balancers = json!([
+            lb("lb21", 75, "20", "nbg1"),
+            lb("lb11", 25, "7.49", "hel1"),
+            lb("lb1", 5, "1", "nbg1"),
+            ends(lb("lb-gone", 75, "1", "nbg1"), "2026-01-01T00:00:00Z"),
+            ends(lb("lb-going", 75, "1", "nbg1"), "2027-01-01T00:00:00Z"),
+        ]);
         let locations = json!([
             {"name": "nbg1", "network_zone": "eu-central"},
             {"name": "hel1", "network_zone": "eu-central"},
@@ -334,7 +351,8 @@ mod tests {
         let wanted = ["nbg1".to_owned(), "hel1".to_owned()];
         let found = balancers(&offers(), &wanted, 3, 10, now).expect("some");
         let found: Vec<String> = found.into_iter().map(|c| format!("{}@{}", c.server_type, c.location)).collect();
-        assert_eq!(found, ["lb11@hel1", "lb21@nbg1"]);
-        assert!(balancers(&offers(), &wanted, 50, 10, now).is_err());
+        assert_eq!(found, ["lb11@hel1", "lb21@nbg1", "lb-going@nbg1"]);
+        let error = balancers(&offers(), &wanted, 50, 10, now).expect_err("none with so many services").to_string();
+        assert!(error.ends_with("there are [\"lb21\", \"lb11\", \"lb1\", \"lb-going\"]"), "{error}");
     }
 }

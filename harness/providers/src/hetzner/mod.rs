@@ -21,6 +21,7 @@ mod retry;
 mod state;
 mod strangers;
 mod survey;
+mod survey_catalogue;
 mod topology;
 mod warm;
 mod wire;

@@ -1,19 +1,19 @@
 //! Looks at an account before money is spent: token, clock, limits, catalogue, prices, what is there already, and whether
 //! the plan fits. Only reads, but for one request that is made to be refused and tells whether the token may write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
 use gsh_engine::cx::Cx;
+use gsh_engine::failure::Failure;
+use gsh_model::axis::Os;
 use gsh_model::budget::{Amount, Euros, Shape};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Serialize;
 
 use super::api::Call;
-use super::choice::{Candidate, MANAGER, Needs, WORKER, Wanted, candidates};
-use super::config::MachineChoice;
 use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PRIMARY_IP, SERVER, SSH_KEY, VOLUME};
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
@@ -37,6 +37,8 @@ const USUAL_HOURS: u64 = 1;
 pub struct Asked {
     /// The shape of each lease, those that scenarios add included.
     pub shapes: Vec<Shape>,
+    /// The images that its nodes start from.
+    pub images: BTreeSet<Os>,
     /// Most clusters at a time.
     pub clusters: usize,
     /// Most servers at a time.
@@ -122,6 +124,7 @@ impl HetznerProvider {
         if !self.look_at_catalogue(cx, &mut survey).await {
             return survey;
         }
+        self.look_at_images(cx, &mut survey, &asked.images).await;
         self.look_at_account(cx, &mut survey, asked).await;
         self.look_at_money(cx, &mut survey, asked).await;
         survey
@@ -224,46 +227,6 @@ impl HetznerProvider {
         }
     }
 
-    /// Whether there is anything to order.
-    async fn look_at_catalogue(&self, cx: &Cx, survey: &mut Survey) -> bool {
-        let offers = match self.catalogue.offers(&self.api, cx).await {
-            Ok(offers) => offers,
-            Err(e) => {
-                survey.add("catalogue", Weight::Unclear, format!("it cannot be read: {}", e.trouble));
-                return false;
-            }
-        };
-        let known: Vec<&str> = offers.locations.iter().map(|l| l.name.as_str()).collect();
-        let unknown: Vec<&str> =
-            self.config.locations.iter().map(String::as_str).filter(|l| !known.contains(l)).collect();
-        if !unknown.is_empty() {
-            survey.advise(
-                "location",
-                Weight::Wrong,
-                format!("the cloud has no location `{}`", unknown.join("`, `")),
-                format!("name some of {} with --locations", known.join(", ")),
-            );
-            return false;
-        }
-        let now = Timestamp::now();
-        let any = MachineChoice { server_type: None, ..self.config.machines.clone() };
-        for (what, needs, machines) in [("machines", WORKER, &self.config.machines), ("small machines", MANAGER, &any)]
-        {
-            let wanted = Wanted { locations: &self.config.locations, needs, disk: 0, machines, now };
-            match candidates(&offers, &wanted) {
-                Ok(choices) => {
-                    let first = choices.first().map(|first| chosen(first, needs, choices.len()));
-                    survey.add(what, Weight::Good, first.unwrap_or_default());
-                }
-                Err(e) => {
-                    survey.advise(what, Weight::Wrong, e.to_string(), "name other locations with --locations");
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
     /// What is there, whose it is, and what comes on top.
     async fn look_at_account(&self, cx: &Cx, survey: &mut Survey, asked: &Asked) {
         let kinds: [(Kind, &str); 7] = [
@@ -342,9 +305,14 @@ impl HetznerProvider {
     }
 
     async fn look_at_money(&self, cx: &Cx, survey: &mut Survey, asked: &Asked) {
-        let (first, dearest) = match (self.prices(cx, Which::First).await, self.prices(cx, Which::Dearest).await) {
-            (Ok(first), Ok(dearest)) => (first, dearest),
-            (Err(failure), _) | (_, Err(failure)) => {
+        // What cannot be read once is not asked for again.
+        let priced = async {
+            let first = self.prices(cx, Which::First).await?;
+            Ok::<_, Failure>((first, self.prices(cx, Which::Dearest).await?))
+        };
+        let (first, dearest) = match priced.await {
+            Ok(both) => both,
+            Err(failure) => {
                 let weight = if asked.budget.is_some() { Weight::Unclear } else { Weight::Warning };
                 survey.add("prices", weight, failure.finding.to_string());
                 return;
@@ -392,18 +360,6 @@ fn no_api(endpoint: &str, seen: &str) -> String {
     format!("no Hetzner API at {endpoint}: {seen}")
 }
 
-fn chosen(first: &Candidate, needs: Needs, all: usize) -> String {
-    let euros: Euros = format!("{}.{:02}", first.cents / 100, first.cents % 100).parse().unwrap_or_default();
-    format!(
-        "{} in {} at {euros} EUR a month for {} cores and {} GB; {} more to fall back on",
-        first.server_type,
-        first.location,
-        needs.cores,
-        needs.memory,
-        all.saturating_sub(1)
-    )
-}
-
 /// The most that exists at a time: the largest leases together, as far as the limits let them.
 fn at_once(asked: &Asked) -> Shape {
     let mut shapes = asked.shapes.clone();
@@ -431,6 +387,7 @@ mod tests {
         let shape = |workers, managers, balancers| Shape { workers, managers, balancers };
         let asked = |clusters, servers| Asked {
             shapes: vec![shape(1, 0, 0), shape(3, 3, 2), shape(2, 0, 1)],
+            images: BTreeSet::new(),
             clusters,
             servers,
             hours: 3,

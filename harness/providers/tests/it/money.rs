@@ -1,5 +1,4 @@
-//! Prices, bills and surveys from an emulated account; what a cluster makes for itself and nobody labels; and random
-//! trouble for two runs in one account at a time.
+//! Prices, bills and surveys from an emulated account; what a cluster makes for itself and nobody labels.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +7,11 @@ use gsh_emu_hetzner::EmuHetzner;
 use gsh_engine::provider::{LeaseRequest, Provider};
 use gsh_engine::secret::Secret;
 use gsh_engine::sweep::{Which as Sweep, list, sweep};
+use gsh_model::axis::Os;
 use gsh_model::budget::Shape;
-use gsh_model::lease::{LeaseId, RunId};
 use gsh_providers::{Asked, HetznerConfig, HetznerProvider, Weight, Which};
 use gsh_world::World;
 use jiff::Timestamp;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::lease::{self, Nobody, cx};
@@ -63,7 +60,7 @@ impl Account {
 }
 
 fn asked(shapes: Vec<Shape>) -> Asked {
-    Asked { shapes, clusters: 4, servers: 20, hours: 3, budget: None }
+    Asked { shapes, images: [Os::Ubuntu2204].into(), clusters: 4, servers: 20, hours: 3, budget: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,6 +94,65 @@ async fn a_token_that_may_only_read_is_noticed_before_anything_is_created() {
     let blocker = survey.blocker().expect("it cannot begin");
     assert_eq!((blocker.what.as_str(), blocker.weight), ("token", Weight::Wrong));
     assert_eq!(blocker.text, "the token may only read");
+    assert!(lease::left(&account.cloud).is_empty());
+}
+
+/// Rows of a world file that say of a server type or an image that it will go, or has gone. The catalogue itself is of one day.
+fn going(at: &str, unavailable_after: &str) -> String {
+    let key = at.split('/').nth(1).unwrap_or_default();
+    format!(
+        "[[hetzner.fault]]\nmethod = 'GET'\npath = '/{key}'\neffect = {{ rewrite = {{ at = '{at}', \
+         to = '{{\"announced\":\"2025-10-16T00:00:00Z\",\"unavailable_after\":\"{unavailable_after}\"}}' }} }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_type_that_will_go_is_warned_of_and_one_that_has_gone_is_named_with_what_is_sold() {
+    let types = "/server_types/*/locations/0/deprecation";
+    // In the first of its locations every type will go, or has gone; in the others nothing is said.
+    for (after, weight, says) in [
+        ("2126-02-01T00:00:00Z", Weight::Warning, "cx43 will be sold in fsn1 only until 2126-02-01"),
+        (
+            "2026-01-01T00:00:00Z",
+            Weight::Wrong,
+            "server type `cx43` is no longer sold in [\"fsn1\"] since 2026-01-01; fit for this: []",
+        ),
+    ] {
+        let account = account(&going(types, after)).await;
+        let mut config = account.config.clone();
+        config.machines.server_type = Some("cx43".to_owned());
+        config.locations = vec!["fsn1".to_owned()];
+        let provider = HetznerProvider::new(config.clone()).unwrap();
+        let survey = provider.survey(&cx(), &asked(Vec::new())).await;
+        let found = survey.findings.iter().find(|f| f.what == "machines" && f.weight == weight);
+        assert!(found.is_some_and(|f| f.text == says && f.advice.is_some()), "{survey:?}");
+        assert_eq!(survey.blocker().is_some(), weight == Weight::Wrong, "{survey:?}");
+        // Per location: elsewhere the same type is sold as ever.
+        config.locations = vec!["nbg1".to_owned()];
+        let survey = HetznerProvider::new(config).unwrap().survey(&cx(), &asked(Vec::new())).await;
+        assert!(survey.findings.iter().all(|f| f.what != "machines" || f.weight == Weight::Good), "{survey:?}");
+        assert!(lease::left(&account.cloud).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_cannot_be_had_is_told_before_anything_is_created() {
+    // Without a snapshot of the account's own nobody sells this one any more.
+    let account = account("snapshot = []\n").await;
+    for (images, weight) in
+        [(vec![Os::Ubuntu2004], Weight::Wrong), (vec![Os::Ubuntu2004, Os::Ubuntu2204], Weight::Warning)]
+    {
+        let asked = Asked { images: images.into_iter().collect(), ..asked(Vec::new()) };
+        let survey = account.provider.survey(&cx(), &asked).await;
+        let found = survey.findings.iter().find(|f| f.what == "image" && f.weight == weight).expect("an image");
+        assert!(
+            found.text.starts_with("ubuntu-20.04 cannot be had: Hetzner no longer sells it since 2025-"),
+            "{found:?}"
+        );
+        let advice = found.advice.as_deref().unwrap_or_default();
+        assert!(advice.contains("gsh.os=ubuntu-20.04") && advice.contains("ubuntu-24.04"), "{found:?}");
+        assert_eq!(survey.blocker().is_some(), weight == Weight::Wrong);
+    }
     assert!(lease::left(&account.cloud).is_empty());
 }
 
@@ -160,74 +216,4 @@ async fn what_a_cluster_made_for_itself_goes_with_it_and_what_somebody_else_atta
     assert_eq!(account.names("networks"), [""; 0]);
     let volume = released.removed.iter().find(|r| r.name == "pvc-77").unwrap();
     assert_eq!(volume.kind, "volume");
-}
-
-/// Requests of the provider that trouble can strike.
-const STRUCK: [(&str, &str); 9] = [
-    ("POST", "/servers"),
-    ("POST", "/networks"),
-    ("POST", "/load_balancers"),
-    ("GET", "/servers"),
-    ("GET", "/actions"),
-    ("DELETE", "/servers/*"),
-    ("DELETE", "/networks/*"),
-    ("DELETE", "/load_balancers/*"),
-    ("DELETE", "/firewalls/*"),
-];
-
-/// A fault script with some rows of everything.
-fn script(dice: &mut StdRng) -> String {
-    let mut text = "rate-limit = 3600\n".to_owned();
-    for _ in 0..dice.random_range(1..6) {
-        let (method, path) = STRUCK[dice.random_range(0..STRUCK.len())];
-        let effect = match dice.random_range(0..4) {
-            0 => "\"reset\"",
-            1 => "{ truncate = 20 }",
-            2 => "{ refuse = { status = 409, code = \"conflict\" } }",
-            _ => "{ refuse = { status = 502, code = \"bad_gateway\" } }",
-        };
-        let when = if dice.random_bool(0.5) { "before" } else { "after" };
-        let nth = dice.random_range(1..5);
-        text.push_str(&format!(
-            "[[hetzner.fault]]\nmethod = \"{method}\"\npath = \"{path}\"\nnth = {nth}\nwhen = \"{when}\"\n\
-             effect = {effect}\n"
-        ));
-    }
-    text
-}
-
-/// The smaller companion of `harness/engine/tests/schedules.rs`: here the requests and the faults are real ones.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_runs_in_one_account_with_random_trouble_leave_nothing_and_stay_below_the_limit() {
-    for seed in 0..24 {
-        let dice = &mut StdRng::seed_from_u64(seed);
-        let script = script(dice);
-        let account = account(&script).await;
-        let run = |id: &str, size: &str| {
-            let run: RunId = id.parse().unwrap();
-            let request = lease::request(1, &[("size", size)]);
-            LeaseRequest { lease: LeaseId::new(&run, 1, 1), run, ..request }
-        };
-        let sizes = ["single", "small"];
-        let one = run("r20261123-1-7f3a", sizes[dice.random_range(0..2)]);
-        let two = run("r20261123-1-8b4c", sizes[dice.random_range(0..2)]);
-        let other = HetznerProvider::new(account.config.clone()).unwrap();
-        let (a, b) = (cx(), cx());
-        let _failed = tokio::join!(account.provider.acquire(&a, &one), other.acquire(&b, &two));
-
-        let theirs = |run: &LeaseRequest| {
-            let inventory = account.cloud.inventory();
-            let of_run = |i: &&&gsh_emu_hetzner::Item| i.labels.values().any(|v| v == run.run.as_str());
-            inventory.left().iter().filter(of_run).count()
-        };
-        let before = theirs(&two);
-        account.provider.release(&cx(), &one.lease).await.unwrap_or_else(|e| panic!("{script}\n{:?}", e.failure));
-        assert_eq!(theirs(&one), 0, "{script}");
-        assert_eq!(theirs(&two), before, "the other run was touched: {script}");
-        other.release(&cx(), &two.lease).await.unwrap_or_else(|e| panic!("{script}\n{:?}", e.failure));
-        let left = lease::left(&account.cloud);
-        assert!(left.is_empty(), "{left:?} after {script}");
-        let refused = account.cloud.requests().iter().filter(|r| r.status == 429).count();
-        assert_eq!(refused, 0, "{script}");
-    }
 }
