@@ -5,10 +5,15 @@
 mod cloud;
 mod clusters;
 mod community;
+mod fault_grow;
+mod fault_play;
+mod fault_sites;
+mod fault_source;
 mod fault_table;
 mod faults;
 mod lease;
 mod machines;
 mod money;
+mod schedules;
 mod user_data;
 mod warm;
