@@ -9,7 +9,7 @@ use gsh_engine::BoxFuture;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::failure::Failure;
 use gsh_gitpod::probe::Probe;
-use gsh_gitpod::stores::{Database, Images, Objects};
+use gsh_gitpod::stores::{Database, Images, Objects, Word};
 use gsh_gitpod::wsman::WsManager;
 use gsh_model::axis::{Database as DatabaseAxis, Registry};
 use gsh_model::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
@@ -39,8 +39,11 @@ fn run(bench: &Bench) -> BoxFuture<'_, Result<(), Failure>> {
 async fn examine(bench: &Bench) -> Result<(), Failure> {
     let wsman = WsManager::new(bench.cluster(), bench.installation())?;
     let launch = launch(bench);
-    let look = Look { bench, probe: probe(bench, "stores", "GSH-STO-002"), word: format!("gsh-{}", launch.instance()) };
-    let labels = BTreeMap::new();
+    let word = format!("gsh-{}", launch.instance()).parse::<Word>();
+    let word = word.map_err(|e| Failure::harness("GSH-STO-001", "a word for the stores", e.to_string()))?;
+    let look = Look { bench, probe: probe(bench, "stores", "GSH-STO-002"), word };
+    // What a killed run wrote is found by this.
+    let labels = BTreeMap::from([(Word::LABEL.to_owned(), word.to_string())]);
     let started = look.probe.start(bench.cx(), &labels, None, &["sleep", "7200"], "GSH-STO-001");
     bench.check("GSH-STO-001", "a probe runs in the cluster", started).await?;
     // The stores are independent of each other: each is looked at whatever the others say.
@@ -54,8 +57,8 @@ async fn examine(bench: &Bench) -> Result<(), Failure> {
 struct Look<'a> {
     bench: &'a Bench,
     probe: Probe,
-    /// A word that was never written before.
-    word: String,
+    /// Names everything that is written.
+    word: Word,
 }
 
 impl Look<'_> {
@@ -107,27 +110,22 @@ impl Look<'_> {
 
     async fn row_is_kept(&self, database: &Database) -> Result<(), Failure> {
         let code = "GSH-STO-012";
-        let table = self.word.replace('-', "_");
-        let (probe, to_clean) = (self.probe.clone(), database.clone());
-        let drop = format!("DROP TABLE IF EXISTS {table}");
-        self.bench.undo(&format!("table {table}"), async move {
-            let dropped = to_clean.run(&probe, &[drop], "GSH-STO-040").await?;
-            let expected = "the table that was made is removed again";
-            dropped.map(|_| ()).map_err(|e| Failure::environment("GSH-STO-040", expected, e.to_string()))
-        });
+        let (word, table) = (self.word.to_string(), self.word.table());
+        let (probe, to_clean, of) = (self.probe.clone(), database.clone(), self.word);
+        self.bench.undo(&format!("table {table}"), async move { to_clean.erase(&probe, of, "GSH-STO-040").await });
         let write = [
             format!("CREATE TABLE {table} (word varchar(64) NOT NULL)"),
-            format!("INSERT INTO {table} (word) VALUES ('{}')", self.word),
+            format!("INSERT INTO {table} (word) VALUES ('{word}')"),
         ];
         self.sql(database, &write, code, "a table is made and a row written").await?;
         let read = async |word: &str| {
             let statement = format!("SELECT word FROM {table} WHERE word = '{word}'");
             self.sql(database, &[statement], code, "the row is read in another session").await
         };
-        let (kept, never) = (read(&self.word).await?, read("never-written").await?);
-        if kept != [self.word.as_str()] || !never.is_empty() {
+        let (kept, never) = (read(&word).await?, read("never-written").await?);
+        if kept != [word.as_str()] || !never.is_empty() {
             let observed = format!("it reads {kept:?}, and {never:?} for what was never written");
-            return Err(Failure::product(code, format!("another session reads `{}`", self.word), observed));
+            return Err(Failure::product(code, format!("another session reads `{word}`"), observed));
         }
         Ok(())
     }
@@ -184,10 +182,11 @@ impl Look<'_> {
 
     async fn blob_is_kept(&self, images: &Images) -> Result<String, Failure> {
         let code = "GSH-STO-021";
-        let digest = images.push(&self.probe, self.word.as_bytes(), code).await?;
+        let word = self.word.to_string();
+        let digest = images.push(&self.probe, word.as_bytes(), code).await?;
         let expected = format!("the blob sha256:{digest} is read back from {}", images.url);
         match images.pull(&self.probe, &digest, code).await? {
-            Some(blob) if blob == self.word.as_bytes() => {}
+            Some(blob) if blob == word.as_bytes() => {}
             Some(blob) => return Err(Failure::product(code, expected, format!("{} other bytes came", blob.len()))),
             None => return Err(Failure::product(code, expected, "the registry does not know it")),
         }
@@ -238,7 +237,7 @@ impl Look<'_> {
         });
         let objects = found.await?;
         // In a bucket of everybody among the others' objects, else in one of its own.
-        let bucket = objects.bucket.clone().unwrap_or_else(|| self.word.clone());
+        let bucket = objects.bucket_of(self.word);
         let kept = bench.check("GSH-STO-031", "it holds what is written", self.object_is_kept(&objects, &bucket)).await;
         let refused = bench.check("GSH-STO-032", "it refuses a wrong key", self.wrong_key(&objects, &bucket)).await;
 
@@ -254,22 +253,18 @@ impl Look<'_> {
 
     async fn object_is_kept(&self, objects: &Objects, bucket: &str) -> Result<(), Failure> {
         let code = "GSH-STO-031";
-        let (probe, to_clean, word) = (self.probe.clone(), objects.clone(), self.word.clone());
-        let own = objects.bucket.is_none();
-        let of = bucket.to_owned();
-        self.bench.undo(&format!("object {word}"), async move {
-            to_clean.remove(&probe, (&of, &word), "GSH-STO-041").await?;
-            if own { to_clean.remove_bucket(&probe, &of, "GSH-STO-041").await } else { Ok(()) }
-        });
+        let (word, own) = (self.word.to_string(), objects.bucket.is_none());
+        let (probe, to_clean, of) = (self.probe.clone(), objects.clone(), self.word);
+        self.bench.undo(&format!("object {word}"), async move { to_clean.erase(&probe, of, "GSH-STO-041").await });
         if own {
             objects.make_bucket(&self.probe, bucket, code).await?;
         }
-        let at = (bucket, self.word.as_str());
-        objects.put(&self.probe, at, self.word.as_bytes(), code).await?;
+        let at = (bucket, word.as_str());
+        objects.put(&self.probe, at, word.as_bytes(), code).await?;
         let read = objects.get(&self.probe, at, code).await?;
         let never = objects.get(&self.probe, (bucket, "gsh-never-written"), code).await?;
-        let listed = objects.list(&self.probe, bucket, &self.word, code).await?;
-        if read.as_deref() == Some(self.word.as_bytes()) && never.is_none() && listed.len() == 1 {
+        let listed = objects.list(&self.probe, bucket, &word, code).await?;
+        if read.as_deref() == Some(word.as_bytes()) && never.is_none() && listed.len() == 1 {
             return Ok(());
         }
         let observed = format!(
@@ -283,7 +278,7 @@ impl Look<'_> {
 
     async fn wrong_key(&self, objects: &Objects, bucket: &str) -> Result<(), Failure> {
         let code = "GSH-STO-032";
-        let status = objects.status_with_wrong_key(&self.probe, (bucket, &self.word), code).await?.as_u16();
+        let status = objects.status_with_wrong_key(&self.probe, (bucket, &self.word.to_string()), code).await?.as_u16();
         match status {
             401 | 403 => Ok(()),
             _ => {

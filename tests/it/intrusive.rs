@@ -50,6 +50,10 @@ impl Cluster {
     }
 
     fn verify_as(&self, kubeconfig: &str, program: &Program, scenarios: &[&str]) -> Child {
+        self.verify_with(kubeconfig, program, scenarios, &[])
+    }
+
+    fn verify_with(&self, kubeconfig: &str, program: &Program, scenarios: &[&str], more: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gsh-verify"));
         command.current_dir(root()).env_clear().env("HOME", program.folder()).env("TMPDIR", program.folder());
         command.args(["--kubeconfig", kubeconfig, "--format", "json", "--quiet"]);
@@ -60,6 +64,7 @@ impl Cluster {
         for scenario in scenarios {
             command.args(["--scenario", scenario]);
         }
+        command.args(more).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gsh-verify starts")
     }
 }
@@ -131,6 +136,17 @@ async fn the_printed_roles_are_enough_for_every_scenario_and_for_no_other() {
         assert_eq!(code, 3, "{scenario}: {said}");
         assert!(said.contains(&format!("cannot {verb} resource \\\"{resource}\\\"")), "{scenario}: {said}");
     }
+    // As far as the operator's command, which brings no node here: everything before it may be done, and is undone.
+    let grow = ["--scale-out", "--grow", "echo no more machines >&2; exit 7"];
+    let asked = [&["--intrusive", "--scenario", "scale-out"], &grow[..]].concat();
+    let granted = administrator.grant(&program, &asked).await;
+    let (code, said) = ended(cluster.verify_with(&granted, &program, &["scale-out"], &grow));
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("GSH-ATT-001") && said.contains("no more machines"), "{said}");
+    assert!(!said.contains(" is forbidden"), "nothing was refused: {said}");
+    assert_eq!(cluster.pods(|labels| labels["gsh-role"].is_string()).await, Vec::<Value>::new(), "{said}");
+    assert_eq!(cluster.workspaces().await, Vec::<Value>::new(), "{said}");
+
     let granted = administrator.grant(&program, &["--intrusive"]).await;
     let (code, said) = ended(cluster.verify_as(&granted, &program, &[]));
     assert_eq!(code, 0, "{said}");

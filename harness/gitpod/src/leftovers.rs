@@ -1,5 +1,6 @@
 //! What an earlier run left in an installation because it was killed: found by its marks, removed, and looked for again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
@@ -13,6 +14,8 @@ use kube::core::params::ListParams;
 use serde_json::Value;
 
 use crate::api::{self, Api, Kind};
+use crate::probe::Probe;
+use crate::stores::Word;
 use crate::wsman::{Launch, RUN_ANNOTATION, Workspace, WsManager};
 
 const CHECK: &str = "GSH-ATT-003";
@@ -24,13 +27,15 @@ const STOPS: Duration = Duration::from_secs(5 * 60);
 enum Left {
     /// A workspace: instance id and workspace id.
     Workspace { instance: String, id: String },
-    /// A pod that a scenario made itself, to reserve capacity or to ask questions from.
-    Pod { name: String },
+    /// A pod that a scenario made itself, to reserve capacity or to ask questions from; with the word that names what was
+    /// written into the stores through it.
+    Pod { name: String, word: Option<Word> },
 }
 
 /// Removes everything that carries the marks of a run, and proves that nothing is left. Says how much it was.
 ///
-/// Nothing without our marks is touched: a workspace of ours names its run in an annotation that only we write.
+/// Nothing without our marks is touched: a workspace of ours names its run in an annotation that only we write. A pod that
+/// wrote into the stores is the record of what it wrote: it goes after that, and stays where that cannot be removed.
 ///
 /// # Errors
 /// When something cannot be listed, or stays.
@@ -41,13 +46,28 @@ pub async fn clear(cx: &Cx, cluster: &Cluster, installation: &Installation) -> R
     }
     let api = Api::new(cluster.kube.clone());
     let wsman = WsManager::new(cluster, installation)?;
+    let mut kept = Vec::new();
     for left in &found {
         match left {
             Left::Workspace { instance, id } => {
                 let launch = Launch::of_another(installation, &cluster.lease, instance, id);
                 Workspace::new(&wsman, launch).stop(cx, CHECK, STOPS).await?;
             }
-            Left::Pod { name } => {
+            Left::Pod { name, word } => {
+                let erased = match word {
+                    Some(word) => erase(cx, cluster, &installation.namespace, name, *word).await,
+                    None => Ok(()),
+                };
+                match erased {
+                    Ok(()) => {}
+                    Err(failure) if failure.stopped => return Err(failure),
+                    Err(failure) => {
+                        cx.note(&format!("what pod `{name}` of an earlier run wrote into the stores stays: {failure}"))
+                            .await;
+                        kept.push(left);
+                        continue;
+                    }
+                }
                 let kind = Kind::new("v1", "Pod");
                 let deleted = api.delete(&kind, Some(&installation.namespace), name).await;
                 deleted
@@ -57,10 +77,28 @@ pub async fn clear(cx: &Cx, cluster: &Cluster, installation: &Installation) -> R
     }
     let gone = wait::until(cx, "everything of earlier runs is gone", STOPS, || async {
         let left = list(cx, cluster, &installation.namespace).await?;
-        Ok(if left.is_empty() { Progress::Ready(()) } else { Progress::NotYet(format!("{} are left", left.len())) })
+        let left = left.iter().filter(|l| !kept.contains(l)).count();
+        Ok(if left == 0 { Progress::Ready(()) } else { Progress::NotYet(format!("{left} are left")) })
     });
     gone.await.map_err(|e| e.blame(Blame::Environment, CHECK))?;
-    Ok(found.len())
+    Ok(found.len() - kept.len())
+}
+
+/// Removes from the stores what was written through a pod: through it, or, when it has ended, through another one of the
+/// same marks. A pod that never ran has written nothing.
+async fn erase(cx: &Cx, cluster: &Cluster, namespace: &str, pod: &str, word: Word) -> Result<(), Failure> {
+    let probe = Probe::new(cluster, namespace, pod);
+    match probe.phase(CHECK).await?.as_deref() {
+        Some("Running") => word.erase(cx, cluster, namespace, &probe, CHECK).await,
+        Some("Succeeded" | "Failed") => {
+            let next = Probe::new(cluster, namespace, &format!("{pod}-next"));
+            let labels = BTreeMap::from([(Word::LABEL.to_owned(), word.to_string())]);
+            next.start(cx, &labels, None, &["sleep", "600"], CHECK).await?;
+            word.erase(cx, cluster, namespace, &next, CHECK).await?;
+            next.remove(CHECK).await
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn list(cx: &Cx, cluster: &Cluster, namespace: &str) -> Result<Vec<Left>, Failure> {
@@ -80,7 +118,8 @@ fn left(pod: &Value) -> Option<Left> {
     if labels["gsh-role"].is_string() {
         // Only what also names its lease is ours.
         labels["gsh-lease"].as_str()?.parse::<LeaseId>().ok()?;
-        return Some(Left::Pod { name: word(&pod["metadata"]["name"])? });
+        let wrote = labels[Word::LABEL].as_str().and_then(|text| text.parse().ok());
+        return Some(Left::Pod { name: word(&pod["metadata"]["name"])?, word: wrote });
     }
     let mark = format!("gitpod.io/annotation.{RUN_ANNOTATION}");
     let marked = pod["metadata"]["annotations"].get(&mark).is_some_and(Value::is_string);
@@ -109,7 +148,12 @@ mod tests {
         assert_eq!(pod(json!({ "component": "server" }), mark), None, "a component");
         for role in ["ballast", "probe"] {
             let made = json!({ "gsh-role": role, "gsh-lease": "g7f3a-c0-a1" });
-            assert_eq!(pod(made, Value::Null), Some(Left::Pod { name: "p".to_owned() }));
+            assert_eq!(pod(made, Value::Null), Some(Left::Pod { name: "p".to_owned(), word: None }));
+        }
+        let text = "gsh-0b7e5a52-6f0c-4a8e-9d55-2f1f9f0f4a11";
+        for (label, wrote) in [(text, text.parse().ok()), ("gsh-x; DROP TABLE d_b_user", None)] {
+            let made = json!({ "gsh-role": "probe", "gsh-lease": "g7f3a-c0-a1", "gsh-word": label });
+            assert_eq!(pod(made, Value::Null), Some(Left::Pod { name: "p".to_owned(), word: wrote }), "{label}");
         }
         assert_eq!(pod(json!({ "gsh-role": "ballast" }), Value::Null), None, "no lease");
     }

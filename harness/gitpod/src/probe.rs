@@ -134,6 +134,17 @@ impl Probe {
         address.ok_or_else(|| Failure::environment(check, expected, "it has none"))
     }
 
+    /// How far its pod is in life; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the API does not tell.
+    pub(crate) async fn phase(&self, check: &'static str) -> Result<Option<String>, Failure> {
+        let expected = format!("pod `{}` can be looked at", self.name);
+        let pod = self.pods.get_opt(&self.name).await;
+        let pod = pod.map_err(|e| api::failure(&e, Blame::Harness, check, &expected))?;
+        Ok(pod.and_then(|p| p.status?.phase))
+    }
+
     /// Removes it.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use gsh_model::axis::Database as Axis;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, SslOpts, Value};
 
-use super::{Place, container, is_inside};
+use super::{Place, Word, container, is_inside};
 use crate::probe::Probe;
 
 /// How long one conversation may take.
@@ -136,6 +136,17 @@ impl Database {
         check: &'static str,
     ) -> Result<Result<Vec<String>, NoAnswer>, Failure> {
         self.run_as(probe, self.password.expose(), statements, check).await
+    }
+
+    /// Removes the table that a word names; that there is none is fine.
+    ///
+    /// # Errors
+    /// When the database does not do it.
+    pub async fn erase(&self, probe: &Probe, word: Word, check: &'static str) -> Result<(), Failure> {
+        let statement = format!("DROP TABLE IF EXISTS {}", word.table());
+        let expected = format!("table `{}` is removed", word.table());
+        let dropped = self.run(probe, &[statement], check).await?;
+        dropped.map(drop).map_err(|e| Failure::environment(check, expected, e.to_string()))
     }
 
     /// As [`Self::run`] with another password.

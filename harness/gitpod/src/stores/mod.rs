@@ -4,10 +4,12 @@
 mod database;
 mod images;
 mod objects;
+mod word;
 
 pub use database::{Database, NoAnswer};
 pub use images::Images;
 pub use objects::Objects;
+pub use word::{NotOurs, Word};
 
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;

@@ -16,7 +16,7 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
-use super::{Place, container, is_inside};
+use super::{Place, Word, container, is_inside};
 use crate::http::{Reply, client_config, converse};
 use crate::probe::Probe;
 
@@ -241,6 +241,22 @@ impl Objects {
         let url = self.bucket_named(at.0, check)?.delete_object(Some(&credentials), at.1).sign(SIGNED_FOR);
         let reply = self.send(probe, Method::DELETE, url.as_str(), b"", check).await?;
         accept(&reply, &GONE, check, &format!("object `{}` is removed from bucket `{}`", at.1, at.0))
+    }
+
+    /// The bucket of what a word names: that of everybody, else one of its own.
+    #[must_use]
+    pub fn bucket_of(&self, word: Word) -> String {
+        self.bucket.clone().unwrap_or_else(|| word.to_string())
+    }
+
+    /// Removes the object that a word names, and its bucket where it has one of its own.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn erase(&self, probe: &Probe, word: Word, check: &'static str) -> Result<(), Failure> {
+        let bucket = self.bucket_of(word);
+        self.remove(probe, (&bucket, &word.to_string()), check).await?;
+        if self.bucket.is_none() { self.remove_bucket(probe, &bucket, check).await } else { Ok(()) }
     }
 
     /// The status that a read with a wrong secret key gets.
