@@ -1,7 +1,9 @@
 //! Journeys of the real program: every test runs `gsh` as a user would, against a world of its own.
 
 mod account;
+mod apiserver;
 mod blame;
+mod contract;
 mod death;
 mod defects;
 mod docs;
