@@ -69,11 +69,13 @@ impl Watching {
         (word("check").replace("GSH-LOOK-", ""), format!("{} {}", word("was"), word("is")))
     }
 
-    /// Changes until the one by which this code becomes that.
-    fn until(&self, code: &str, is: &str) -> Vec<(String, String)> {
-        let mut all = vec![self.change()];
-        while all.last().is_none_or(|(c, what)| c != code || !what.ends_with(is)) {
-            all.push(self.change());
+    /// Changes until each of these codes has become what stands beside it.
+    fn until(&self, wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+        let (mut all, mut left) = (Vec::new(), wanted.to_vec());
+        while !left.is_empty() {
+            let (code, what) = self.change();
+            left.retain(|(c, is)| code != *c || !what.ends_with(is));
+            all.push((code, what));
         }
         all
     }
@@ -126,16 +128,16 @@ async fn a_defect_shows_when_it_comes_and_when_it_goes() {
     // Whoever does not see takes nothing for good, nor for bad; and sees all that happened meanwhile.
     still.go_away().await;
     replicas(&still, 0);
-    let dark = watching.until("301", " unknown");
+    let dark = watching.until(&[("301", " unknown"), ("804", " unknown")]);
     assert!(dark.iter().all(|(_, what)| what.ends_with(" unknown") || what.ends_with(" aside")), "{dark:?}");
     still.come_back().await.expect("the same port");
-    let back = watching.until("301", " bad");
+    let back = watching.until(&[("301", " bad"), ("804", " good")]);
     assert!(!back.contains(&change("203", "unknown good")), "{back:?}");
 
     // The site goes away, and the cluster does not.
     let site = installed.emulation;
     site.interrupt();
-    watching.until("804", " bad");
+    watching.until(&[("804", " unknown")]);
     let (code, said) = watching.interrupt();
     assert_eq!(code, Some(1), "the code of the last state: {said}");
 }
@@ -150,7 +152,7 @@ async fn the_printed_roles_are_enough_and_with_less_it_lists_again_instead() {
         let still = Still::start([objects.clone(), roles].concat()).await.expect("a cluster");
         let config = still.kubeconfig_of("gitpod", "gsh-verify").expect("an account");
         let watching = Watching::start(&installed, &config, &["--every", "1"]);
-        while !watching.line().ends_with(" do not apply") {}
+        while !watching.line().ends_with(" not judged") {}
         replicas(&still, 0);
         assert!(watching.line().contains("  BAD   GSH-LOOK-301  "), "a line with its time");
         for words in ["        expected ", "        observed dashboard", "        remedy   docs/troubleshooting.md, "] {

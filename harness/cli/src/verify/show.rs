@@ -52,7 +52,7 @@ pub(crate) fn table(state: &RunState, quiet: bool) -> String {
     }
     line(
         &mut out,
-        &format!("{good} good, {bad} bad, {unknown} cannot be told, {worth} worth knowing, {left} do not apply"),
+        &format!("{good} good, {bad} bad, {unknown} cannot be told, {worth} worth knowing, {left} not judged"),
     );
     out
 }

@@ -65,15 +65,9 @@ pub(super) async fn watch(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut outside: Option<BoxFuture<'_, Vec<Seen>>> = None;
     loop {
-        let changes = tokio::select! {
+        let seen = tokio::select! {
             () = stop.requested() => return Ok(standings.exit()),
-            () = live.changed(SETTLE) => {
-                for remark in live.remarks() {
-                    say(&format!("note: {remark}, every {} s", args.every));
-                }
-                standings.take(judge(&live, &looked))
-            }
-            // What only time changes is judged again too: certificates come to their end.
+            () = live.changed(SETTLE) => Vec::new(),
             _ = tick.tick() => {
                 if outside.is_none() {
                     let (record, balancer) = (Record::of(live.sight()), balancer(live.sight()));
@@ -82,15 +76,22 @@ pub(super) async fn watch(
                         by_ssh(ssh, live.sight().all(Kind::Node).filter_map(attached::machine).collect(), record)
                     });
                     let both = join(OptionFuture::from(site), OptionFuture::from(machines));
-                    outside = Some(both.map(|(site, machines)| [site, machines].into_iter().flatten().flatten().collect()).boxed());
+                    let all = both.map(|(site, machines)| [site, machines].into_iter().flatten().flatten().collect());
+                    outside = Some(all.boxed());
                 }
-                standings.take(judge(&live, &looked))
+                Vec::new()
             }
             seen = ended(&mut outside) => {
                 outside = None;
-                standings.take(seen)
+                seen
             }
         };
+        for remark in live.remarks() {
+            say(&format!("note: {remark}, every {} s", args.every));
+        }
+        // Whatever it was: news may have been taken in before something else was ready first, and certificates come to
+        // their end by themselves.
+        let changes = standings.take(judge(&live, &looked).into_iter().chain(seen));
         let now = Timestamp::now();
         for change in &changes {
             match args.format {
