@@ -22,6 +22,7 @@ mod pipeline;
 mod planning;
 mod program;
 mod reading;
+mod real;
 mod relay;
 mod secrets;
 mod stopping;
