@@ -212,7 +212,7 @@ pub(crate) const SPECIALS: [Special; 38] = specials![
     "builder" "its start fails"                ONCE   "{ action-fails = { step = 2, code = 'canceled' } }"     => "ok 1";
     "builder" "every start fails"              ALWAYS "{ action-fails = { step = 2, code = 'canceled' } }"     => "image 2";
     "end of the builder" "its action fails"    ONCE   "{ action-fails = { step = 0, code = 'server_error' } }" => "image 0";
-    "snapshot" "its action fails"              ONCE   "{ action-fails = { step = 0, code = 'server_error' } }" => "image 0";
+    "snapshot" "its action fails"              ONCE   "{ action-fails = { step = 0, code = 'server_error' } }" => "ok 1";
     "grown node" "every start fails"           ALWAYS "{ action-fails = { step = 2, code = 'canceled' } }"     => "GSH-CLOUD-010 2";
     "grown node" "no capacity anywhere"        ALWAYS "{ refuse = { status = 412, code = 'resource_unavailable' } }" => "GSH-CLOUD-006 29";
     "servers of a lease" "labels are lost"     ALWAYS "{ rewrite = { at = '/servers/*/labels', to = '{}' } }"  => "GSH-CLOUD-015 0";
