@@ -3,12 +3,15 @@
 //! Reading and writing the folder is the command line's business; here are the shape of a file and what follows from
 //! many of them.
 
+use jiff::Timestamp;
+
 use crate::lease::RunId;
 use crate::outcome::Evidence;
 
 mod coverage;
 mod durations;
 mod flakes;
+mod last_green;
 pub mod stats;
 mod summary;
 
@@ -45,6 +48,13 @@ impl History {
     #[must_use]
     pub fn at_least(mut self, evidence: Evidence) -> Self {
         self.runs.retain(|r| r.evidence >= evidence);
+        self
+    }
+
+    /// Only runs that began before a moment.
+    #[must_use]
+    pub fn until(mut self, moment: Timestamp) -> Self {
+        self.runs.retain(|r| r.started < moment);
         self
     }
 

@@ -205,6 +205,12 @@ impl RunSummary {
         Ok(summary)
     }
 
+    /// What it cost, where that is known of every cell that began; a cell that never began costs nothing.
+    #[must_use]
+    pub fn cost(&self) -> Option<Amount> {
+        self.cells.iter().filter(|c| c.took_s > 0 || c.cost.is_some()).map(|c| c.cost).reduce(|a, b| Some(a? + b?))?
+    }
+
     /// The release of Gitpod that a cell ran, as text; it is one of its axis values.
     #[must_use]
     pub fn release(cell: &CellSummary) -> String {

@@ -196,3 +196,65 @@ fn subjects_are_classed_by_what_they_did() {
     assert_eq!(class(&then(many("passed", 20), many("environment", 5))), Class::Stable, "the cloud says nothing");
     assert_eq!(class(&many("environment", 30)), Class::Unknown);
 }
+
+#[test]
+fn the_last_green_night_is_one_run_or_the_shards_of_one_plan() {
+    let matrix = Matrix::parse(MATRIX).expect("a matrix");
+    let divided = Selection { max_jobs: Some(2), ..Selection::default() };
+    let plan = plan(&matrix, &catalogue(), &OFFERS, &divided).expect("a plan");
+    let red = |_: &PlannedCell, subject: &Subject| if *subject == Subject::Install { "failed" } else { "passed" };
+    let run = |id: &str, shard: Option<&str>, hour: i64, is_green: bool| {
+        let at = (begins() + SignedDuration::from_hours(hour)).to_string();
+        let recording = Recording::of(id, &plan, shard, &at);
+        let state = if is_green { recording.state(green) } else { recording.state(red) };
+        RunSummary::of(&state).expect("it was planned")
+    };
+    /// Name, shard, hours after the first night began, whether it was green.
+    type Night = (&'static str, Option<&'static str>, i64, bool);
+    let table: [(&[Night], &[&str]); 6] = [
+        (&[], &[]),
+        (&[("r-1", None, 0, true), ("r-2", None, 24, false)], &["r-1"]),
+        (&[("r-1", None, 0, false), ("r-2", None, 24, true)], &["r-2"]),
+        // One shard of the second night is red, so the night is.
+        (
+            &[
+                ("r-1", Some("01"), 0, true),
+                ("r-2", Some("02"), 0, true),
+                ("r-3", Some("01"), 24, false),
+                ("r-4", Some("02"), 24, true),
+            ],
+            &["r-1", "r-2"],
+        ),
+        // It was repeated, and the repetition counts.
+        (&[("r-1", Some("01"), 0, false), ("r-2", Some("02"), 0, true), ("r-3", Some("01"), 4, true)], &["r-2", "r-3"]),
+        (&[("r-1", Some("01"), 0, true), ("r-2", Some("02"), 1, false)], &[]),
+    ];
+    for (runs, wanted) in table {
+        let history = History::new(runs.iter().map(|(id, shard, hour, ok)| run(id, *shard, *hour, *ok)).collect());
+        let night: Vec<&str> = history.last_green().iter().map(|r| r.run.as_str()).collect();
+        assert_eq!(night, wanted, "{runs:?}");
+    }
+    let two = History::new(vec![run("r-1", None, 0, true), run("r-2", None, 24, true)]);
+    let earlier = two.until(begins() + SignedDuration::from_hours(24));
+    assert_eq!(earlier.last_green().len(), 1, "a run is no night of its own past");
+    assert_eq!(earlier.runs()[0].run.as_str(), "r-1");
+}
+
+#[test]
+fn a_night_costs_what_its_cells_cost_that_began() {
+    let (_, history) = nights(1, Limits::default(), |_, _| "passed");
+    let mut summary = history[0].clone();
+    assert!(summary.cells.len() > 2, "{}", summary.cells.len());
+    let euro = |text: &str| text.parse().expect("an amount");
+    let one = Amount { net: euro("0.10"), gross: euro("0.12") };
+    for cell in &mut summary.cells {
+        (cell.took_s, cell.cost) = (0, None);
+    }
+    assert_eq!(summary.cost(), None, "nothing is known");
+    for cell in &mut summary.cells[..2] {
+        (cell.took_s, cell.cost) = (60, Some(one));
+    }
+    assert_eq!(summary.cost(), Some(one + one), "the others never began");
+    summary.cells[2].took_s = 60;
+    assert_eq!(summary.cost(), None, "a third began and nobody knows what it cost");
+}
