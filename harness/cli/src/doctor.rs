@@ -1,6 +1,5 @@
 //! `gsh doctor`, and the look at the account before a run begins.
 
-use std::io::Write;
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
@@ -50,7 +49,7 @@ pub(crate) async fn doctor(args: &args::Doctor) -> Result<Exit, CliError> {
             format!("{value:#}\n")
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(|e| CliError::inconclusive("cannot write").because(&e))?;
+    crate::terminal::print(&text, "the answer")?;
     refuse(&survey).map(|()| Exit::Pass)
 }
 

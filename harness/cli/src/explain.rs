@@ -1,6 +1,5 @@
 //! `gsh explain`: which combination of values explains the failures, and what would decide.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use gsh_model::axis::Cell;
@@ -28,9 +27,7 @@ pub(crate) fn explain(args: &args_plan::Explain) -> Result<Exit, CliError> {
             json
         }
     };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|e| CliError::inconclusive("cannot write the explanation").because(&e))?;
+    crate::terminal::print(&text, "the explanation")?;
     Ok(Exit::Pass)
 }
 

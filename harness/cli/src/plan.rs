@@ -48,9 +48,7 @@ pub(crate) fn plan(args: &args_plan::Plan) -> Result<Exit, CliError> {
             PlanFormat::Json | PlanFormat::Github => crate::terminal::say(proof.trim_end()),
         }
     }
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|e| CliError::inconclusive("cannot write the plan").because(&e))?;
+    crate::terminal::print(&text, "the plan")?;
     Ok(Exit::Pass)
 }
 

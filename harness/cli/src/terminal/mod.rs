@@ -16,6 +16,7 @@ use gsh_reports::markdown::{at, columns, headline};
 use gsh_reports::text::{duration, one_line};
 
 use crate::args::Color;
+use crate::error::CliError;
 use live::Live;
 
 /// How much is shown.
@@ -39,6 +40,17 @@ pub(crate) fn colored(color: Color) -> bool {
 /// Prints one line for people. When stderr is gone there is nobody left to tell.
 pub(crate) fn say(text: &str) {
     let _nobody = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints data on standard output. A reader that has seen enough and went away, as `head` does, is no trouble.
+pub(crate) fn print(text: &str, what: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::inconclusive(format!("cannot write {what}")).because(&e))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The terminal of one run.
