@@ -24,6 +24,7 @@ mod program;
 mod reading;
 mod real;
 mod relay;
+mod schemas;
 mod secrets;
 mod stopping;
 mod sweep;

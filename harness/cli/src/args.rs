@@ -306,6 +306,11 @@ fn speed(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaName {
+    /// The support matrix: `ci/matrix.toml`.
+    Matrix,
+    /// An emulated outside: `gsh run --world FILE`.
+    #[cfg(feature = "embedded")]
+    World,
     /// `results.json`.
     Results,
     /// What counts as proof: `ci/gate.toml`.

@@ -24,6 +24,8 @@
 //!
 //! Errors name line and column, and what was probably meant.
 
+mod schema;
+
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
@@ -31,6 +33,13 @@ use toml_edit::{Document, Item, Table};
 
 use crate::axis::{AxisName, Cell};
 use crate::rules;
+
+pub use schema::schema;
+
+/// Keys of the file.
+const KEYS: [&str; 5] = ["axes", "exclude", "include", "tag", "patience"];
+/// Keys of `[patience]`.
+const PATIENCE_KEYS: [&str; 6] = ["run", "cell", "provision", "install", "scenario", "teardown"];
 
 /// What may be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,7 +255,6 @@ impl Matrix {
         let reader = Reader { text };
         let document = Document::parse(text)
             .map_err(|e| reader.error(e.span(), e.message().trim_end().replace('\n', "; "), None))?;
-        const KEYS: [&str; 5] = ["axes", "exclude", "include", "tag", "patience"];
         let root = document.as_table();
         let mut given: Vec<(AxisName, Vec<String>)> = Vec::new();
         let mut patience = Patience::default();
@@ -377,7 +385,6 @@ impl Matrix {
 }
 
 fn read_patience(reader: &Reader<'_>, table: &Table) -> Result<Patience, MatrixError> {
-    const KEYS: [&str; 6] = ["run", "cell", "provision", "install", "scenario", "teardown"];
     let mut patience = Patience::default();
     for (key, item) in table {
         let span = table.key(key).and_then(toml_edit::Key::span);
@@ -388,7 +395,7 @@ fn read_patience(reader: &Reader<'_>, table: &Table) -> Result<Patience, MatrixE
             "install" => &mut patience.install,
             "scenario" => &mut patience.scenario,
             "teardown" => &mut patience.teardown,
-            _ => return Err(reader.unknown(span, "time limit", key, KEYS)),
+            _ => return Err(reader.unknown(span, "time limit", key, PATIENCE_KEYS)),
         };
         *slot = Some(item.as_str().and_then(seconds).ok_or_else(|| {
             reader.error(span, format!("`{key}` is a time such as \"45m\", \"90s\" or \"2h\""), None)
