@@ -15,11 +15,17 @@ use jiff::Timestamp;
 pub fn remaining(run: &RunState) -> Option<u64> {
     let now = run.last_at?;
     let mut took: BTreeMap<&Subject, (u64, u64)> = BTreeMap::new();
-    for subject in run.cells.iter().flat_map(|c| &c.subjects) {
-        for attempt in subject.attempts.iter().filter(|a| a.finished.is_some()) {
-            let (sum, count) = took.entry(&subject.subject).or_default();
-            *sum += attempt.took_ms;
-            *count += 1;
+    let mut pace = Pace::default();
+    for cell in &run.cells {
+        let share = share(run, cell);
+        for subject in &cell.subjects {
+            for attempt in subject.attempts.iter().filter(|a| a.finished.is_some()) {
+                let (sum, count) = took.entry(&subject.subject).or_default();
+                *sum += attempt.took_ms;
+                *count += 1;
+                pace.took += attempt.took_ms;
+                pace.expected += share.unwrap_or(0);
+            }
         }
     }
     let means: BTreeMap<&Subject, u64> =
@@ -28,7 +34,7 @@ pub fn remaining(run: &RunState) -> Option<u64> {
     let mut lanes: Vec<u64> = Vec::new();
     let mut waiting: Vec<u64> = Vec::new();
     for cell in &run.cells {
-        let left = of_cell(run, cell, &means, overall, now)?;
+        let left = of_cell(run, cell, &means, overall, pace, now)?;
         match cell.phase {
             CellPhase::Done => {}
             CellPhase::Planned => waiting.push(left),
@@ -49,21 +55,40 @@ pub fn remaining(run: &RunState) -> Option<u64> {
     lanes.into_iter().max()
 }
 
-/// What a cell still needs.
+/// How what took place compares with what was expected of it: what is still to come is expected to go on like that.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    took: u64,
+    expected: u64,
+}
+
+impl Pace {
+    fn of(self, expected: u64) -> u64 {
+        match self.expected {
+            0 => expected,
+            all => u64::try_from(u128::from(expected) * u128::from(self.took) / u128::from(all)).unwrap_or(expected),
+        }
+    }
+}
+
+/// What the plan expects of one subject of a cell.
+fn share(run: &RunState, cell: &CellState) -> Option<u64> {
+    let expected = run.plan.as_ref().and_then(|p| p.cell(&cell.id)).and_then(|p| p.expected_s)?;
+    Some(expected * 1000 / cell.subjects.len().max(1) as u64)
+}
+
+/// What a cell still needs: of each subject what it took elsewhere in this run, else what the plan expects of it.
 fn of_cell(
     run: &RunState,
     cell: &CellState,
     means: &BTreeMap<&Subject, u64>,
     overall: Option<u64>,
+    pace: Pace,
     now: Timestamp,
 ) -> Option<u64> {
-    let expected = run.plan.as_ref().and_then(|p| p.cell(&cell.id)).and_then(|p| p.expected_s).map(|s| s * 1000);
-    if let (CellPhase::Planned, Some(expected)) = (cell.phase, expected) {
-        return Some(expected);
-    }
+    let share = share(run, cell).map(|share| pace.of(share));
     let mut left = 0;
     for subject in cell.subjects.iter().filter(|s| !s.is_settled()) {
-        let share = expected.map(|e| e / cell.subjects.len().max(1) as u64);
         let whole = means.get(&subject.subject).copied().or(share).or(overall)?;
         let gone = subject.attempts.last().map_or(0, |a| now.as_millisecond() - a.started.as_millisecond());
         left += whole.saturating_sub(u64::try_from(gone).unwrap_or(0));
