@@ -1,4 +1,4 @@
-// Looks at reports in a real browser: `node ci/look.mjs REPORT.html… [--shots DIR]`.
+// Looks at reports and at the page of a history in a real browser: `node ci/look.mjs PAGE.html… [--shots DIR]`.
 //
 // Needs Debian's chromium, and playwright-core and axe-core from npm in a folder that NODE_PATH names. Checks, on a telephone
 // and on a desk, light and dark: no violation that axe-core knows, nothing loaded from anywhere, no error, no sideways
@@ -32,7 +32,7 @@ const check = (good, words) => {
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 for (const file of args) {
   const url = pathToFileURL(resolve(file)).href;
-  const name = basename(dirname(resolve(file)));
+  const name = `${basename(dirname(resolve(file)))}-${basename(file, ".html")}`;
   for (const [size, viewport] of [["phone", { width: 390, height: 844 }], ["desk", { width: 1280, height: 900 }]]) {
     for (const colorScheme of ["light", "dark"]) {
       for (const javaScriptEnabled of [true, false]) {
@@ -47,8 +47,14 @@ for (const file of args) {
         await page.goto(url);
         if (shots) await page.screenshot({ path: `${shots}/${label.replaceAll(" ", "-")}.png`, fullPage: size === "phone" ? false : false });
         check(requests.length === 0, `${label}: loads nothing else ${requests.join(" ")}`);
-        check((await page.locator("table.grid tbody tr").count()) > 0, `${label}: the matrix is there`);
-        check(await page.locator("#causes").isVisible(), `${label}: the causes are there`);
+        const isHistory = (await page.title()) === "gsh history";
+        if (isHistory) {
+          check((await page.locator("main h2").count()) === 4, `${label}: what needs attention, runs, pairs and subjects are there`);
+          check((await page.locator("main table tbody tr").count()) > 0, `${label}: something stands in them`);
+        } else {
+          check((await page.locator("table.grid tbody tr").count()) > 0, `${label}: the matrix is there`);
+          check(await page.locator("#causes").isVisible(), `${label}: the causes are there`);
+        }
         // One table of two axes is seen at a time, chosen by style alone.
         const radios = await page.locator(".heat input[name=r]").count();
         if (radios > 1) {
@@ -72,6 +78,11 @@ for (const file of args) {
           await page.evaluate(axe);
           const { violations } = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })");
           check(violations.length === 0, `${label}: axe-core ${violations.map((v) => `${v.id} (${v.nodes.length}: ${v.nodes[0].html.slice(0, 120)})`).join(", ") || "finds nothing"}`);
+          if (isHistory) {
+            check(troubles.length === 0, `${label}: no errors ${troubles.slice(0, 2).join(" | ")}`);
+            await context.close();
+            continue;
+          }
           await page.reload();
           const all = await page.locator("article.cell:visible").count();
           await page.keyboard.press("/");

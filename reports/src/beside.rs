@@ -1,8 +1,9 @@
-//! What a reader may know beside the run itself: the gate's verdict, an earlier run, excerpts of the evidence kept.
+//! What a reader may know beside the run itself: the gate's verdict, earlier runs, excerpts of the evidence kept.
 
 use std::collections::BTreeMap;
 
-use gsh_model::run::RunState;
+use crate::change::Earlier;
+use crate::past::Past;
 
 /// Bytes of an excerpt at most.
 pub const EXCERPT_BYTES: usize = 16 * 1024;
@@ -16,6 +17,33 @@ pub struct Verdict {
     pub word: String,
     /// Why, in order of importance.
     pub reasons: Vec<String>,
+    /// How much of the supported matrix the run proves.
+    pub proven: Option<Proven>,
+    /// Waivers, one line each.
+    pub waivers: Vec<String>,
+}
+
+/// How many combinations of so many axes are proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proven {
+    /// Axes that a combination spans.
+    pub t: usize,
+    /// How many are proven.
+    pub covered: usize,
+    /// How many there are.
+    pub feasible: usize,
+}
+
+impl std::fmt::Display for Proven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.t {
+            1 => "values".to_owned(),
+            2 => "pairs of values".to_owned(),
+            3 => "triples of values".to_owned(),
+            t => format!("combinations of {t} values"),
+        };
+        write!(f, "{} of {} {what}", self.covered, self.feasible)
+    }
 }
 
 /// The end of a kept file.
@@ -78,7 +106,9 @@ pub struct Beside {
     /// The gate's verdict.
     pub verdict: Option<Verdict>,
     /// The run to compare with: the last green one, or simply an earlier one.
-    pub baseline: Option<RunState>,
+    pub baseline: Option<Earlier>,
+    /// What earlier runs have shown.
+    pub past: Option<Past>,
     /// Excerpts by the path of the artifact.
     pub excerpts: BTreeMap<String, Excerpt>,
 }

@@ -1,10 +1,48 @@
 //! What is different from an earlier run: the question a nightly reader asks first.
 
 use gsh_model::axis::CellId;
+use gsh_model::history::RunSummary;
 use gsh_model::outcome::Subject;
 use gsh_model::run::RunState;
 
 use crate::mark::Mark;
+
+/// An earlier run, as much of it as is compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// What it is called: its id, or those of its shards.
+    pub name: String,
+    /// Whether it is the last green one of a history.
+    pub last_green: bool,
+    /// How its subjects stood.
+    pub cells: Vec<(CellId, Vec<(Subject, Mark)>)>,
+}
+
+impl Earlier {
+    /// Of a folded run.
+    #[must_use]
+    pub fn of(run: &RunState) -> Self {
+        let subjects =
+            |c: &gsh_model::run::CellState| c.subjects.iter().map(|s| (s.subject.clone(), Mark::of(s))).collect();
+        Self {
+            name: run.header.as_ref().map_or_else(|| "an earlier run".to_owned(), |h| h.run.to_string()),
+            last_green: false,
+            cells: run.cells.iter().map(|c| (c.id.clone(), subjects(c))).collect(),
+        }
+    }
+
+    /// Of the last green night of a history: one run, or the shards of one plan.
+    #[must_use]
+    pub fn last_green(night: &[&RunSummary]) -> Self {
+        const NAMED: usize = 6;
+        let names: Vec<&str> = night.iter().take(NAMED).map(|r| r.run.as_str()).collect();
+        let more = night.len().checked_sub(NAMED + 1).map_or_else(String::new, |n| format!(" and {} more", n + 1));
+        let cells = night.iter().flat_map(|r| &r.cells).map(|cell| {
+            (cell.id.clone(), cell.subjects.iter().map(|s| (s.subject.clone(), Mark::of_summary(s))).collect())
+        });
+        Self { name: format!("{}{more}", names.join(", ")), last_green: true, cells: cells.collect() }
+    }
+}
 
 /// A way to differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,8 +106,8 @@ pub struct Changes {
 
 /// Compares a run with an earlier one. Only what both planned is compared; the rest is added or removed.
 #[must_use]
-pub fn changes(before: &RunState, now: &RunState) -> Changes {
-    let known: std::collections::HashMap<_, _> = before.cells.iter().map(|c| (&c.id, c)).collect();
+pub fn changes(before: &Earlier, now: &RunState) -> Changes {
+    let known: std::collections::HashMap<_, _> = before.cells.iter().map(|(id, subjects)| (id, subjects)).collect();
     let mut all = Changes::default();
     for cell in &now.cells {
         let Some(old) = known.get(&cell.id) else {
@@ -77,8 +115,8 @@ pub fn changes(before: &RunState, now: &RunState) -> Changes {
             continue;
         };
         for subject in &cell.subjects {
-            let Some(earlier) = old.subjects.iter().find(|s| s.subject == subject.subject) else { continue };
-            let (was, is) = (Mark::of(earlier), Mark::of(subject));
+            let Some((_, was)) = old.iter().find(|(earlier, _)| *earlier == subject.subject) else { continue };
+            let (was, is) = (*was, Mark::of(subject));
             match kind(was, is) {
                 Some(kind) => all.subjects.push(Change {
                     kind,
@@ -92,7 +130,7 @@ pub fn changes(before: &RunState, now: &RunState) -> Changes {
         }
     }
     let present: std::collections::HashSet<_> = now.cells.iter().map(|c| &c.id).collect();
-    all.removed = before.cells.iter().map(|c| &c.id).filter(|id| !present.contains(id)).cloned().collect();
+    all.removed = before.cells.iter().map(|(id, _)| id).filter(|id| !present.contains(id)).cloned().collect();
     all.subjects.sort_by_key(|c| c.kind);
     all
 }

@@ -18,7 +18,7 @@ const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8a8a8a;--soft:#8882}\
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1rem}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}\
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.wide{overflow-x:auto}\
+.n{text-align:right}td.n,td.t{font-variant-numeric:tabular-nums;white-space:nowrap}tbody th{font-weight:500}.wide{overflow-x:auto}\
 .strip{font:14px/1 ui-monospace,monospace;white-space:nowrap}\
 .strip span{display:inline-block;width:1.1em;text-align:center;border:1px solid #555;margin-right:1px;padding:.15em 0}\
 .p{background:#009e73;color:#111}.f{background:#c43c00;color:#fff}.i{background:#7b3294;color:#fff}.s{background:#bdbdbd;color:#111}\
@@ -45,25 +45,25 @@ pub fn render(history: &History, coverage: &[Covered], records: &[Record], now: 
                 main {
                     h1 { "gsh history" }
                     p {
-                        (history.runs().len()) " runs, seen at " (format!("{now:.0}")) ". "
+                        (counted(history.runs().len(), "run")) ", seen at " (format!("{now:.0}")) ". "
                         (green) " of " (coverage.len()) " pairs were green. "
-                        (attention.len()) " subjects need attention."
+                        (counted(attention.len(), "subject")) @if attention.len() == 1 { " needs" } @else { " need" } " attention."
                     }
                     h2 { "Needs attention" }
                     @if attention.is_empty() {
                         p { "Nothing is flaky, broken or worse than before." }
                     } @else {
-                        div.wide { (subjects(&attention)) }
+                        div.wide role="region" tabindex="0" aria-label="what needs attention" { (subjects(&attention)) }
                     }
                     h2 { "Runs" }
-                    div.wide { (runs(history)) }
+                    div.wide role="region" tabindex="0" aria-label="runs" { (runs(history)) }
                     h2 { "Pairs" }
                     p { "Never green first, then the stalest." }
-                    div.wide { (pairs(coverage, now)) }
+                    div.wide role="region" tabindex="0" aria-label="pairs" { (pairs(coverage, now)) }
                     h2 { "Every subject" }
                     details {
                         summary { (records.len()) " subjects of cells" }
-                        div.wide { (subjects(&records.iter().collect::<Vec<_>>())) }
+                        div.wide role="region" tabindex="0" aria-label="every subject" { (subjects(&records.iter().collect::<Vec<_>>())) }
                     }
                 }
             }
@@ -74,13 +74,17 @@ pub fn render(history: &History, coverage: &[Covered], records: &[Record], now: 
     text
 }
 
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 fn subjects(records: &[&Record]) -> Markup {
     html! {
         table {
             caption { "Rates with their 95 % interval; the newest result is on the right" }
             thead { tr {
                 th scope="col" { "Class" } th scope="col" { "Subject" } th scope="col" { "Cell" }
-                th scope="col" { "Passed" } th scope="col" { "Interval" } th scope="col" { "Flaky" }
+                th.n scope="col" { "Passed" } th.n scope="col" { "Interval" } th.n scope="col" { "Flaky" }
                 th scope="col" { "Results" }
             } }
             tbody {
@@ -140,23 +144,22 @@ fn runs(history: &History) -> Markup {
         }
         table {
             thead { tr {
-                th scope="col" { "Began" } th scope="col" { "Run" } th scope="col" { "Evidence" } th scope="col" { "Green" }
-                th scope="col" { "Red" } th scope="col" { "Unclear" } th scope="col" { "Took" } th scope="col" { "Cost" }
+                th scope="col" { "Began" } th scope="col" { "Run" } th scope="col" { "Evidence" } th.n scope="col" { "Green" }
+                th.n scope="col" { "Red" } th.n scope="col" { "Unclear" } th.n scope="col" { "Took" } th.n scope="col" { "Cost" }
             } }
             tbody {
                 @for run in shown.iter().rev() {
                     @let verdicts: Vec<Option<bool>> = run.cells.iter().map(verdict).collect();
                     @let count = |wanted| verdicts.iter().filter(|v| **v == wanted).count();
-                    @let cost: Option<gsh_model::budget::Amount> = run.cells.iter().map(|c| c.cost).sum();
                     tr {
-                        td.n { (format!("{:.0}", run.started)) }
+                        td.t { (run.started.strftime("%Y-%m-%d %H:%M").to_string()) }
                         th scope="row" { (run.run.as_str()) @if let Some(shard) = run.shard { " shard " (shard) } }
                         td { (run.evidence.to_string()) }
                         td.n { (count(Some(true))) }
                         td.n { (count(Some(false))) }
                         td.n { (count(None)) }
                         td.n { (minutes(run).map_or_else(|| "not finished".to_owned(), duration)) }
-                        td.n { (cost.map_or_else(|| "–".to_owned(), |c| c.to_string())) }
+                        td.n { (run.cost().map_or_else(|| "–".to_owned(), |c| c.to_string())) }
                     }
                 }
             }
@@ -189,8 +192,8 @@ fn pairs(coverage: &[Covered], now: Timestamp) -> Markup {
     html! {
         table {
             thead { tr {
-                th scope="col" { "Values" } th scope="col" { "Last green" } th scope="col" { "Days" }
-                th scope="col" { "Release" } th scope="col" { "Templates" } th scope="col" { "Green" } th scope="col" { "Red" }
+                th scope="col" { "Values" } th scope="col" { "Last green" } th.n scope="col" { "Days" }
+                th scope="col" { "Release" } th scope="col" { "Templates" } th.n scope="col" { "Green" } th.n scope="col" { "Red" }
             } }
             tbody {
                 @for covered in coverage {

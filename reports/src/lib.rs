@@ -12,5 +12,6 @@ pub mod json;
 pub mod junit;
 pub mod mark;
 pub mod markdown;
+pub mod past;
 pub mod remaining;
 pub mod text;

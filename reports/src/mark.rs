@@ -1,6 +1,7 @@
 //! One mark per subject: what a reader must tell apart at a glance, by sign and word, never by colour alone.
 
-use gsh_model::outcome::{Outcome, Why};
+use gsh_model::history::SubjectSummary;
+use gsh_model::outcome::{Outcome, OutcomeKind, Why};
 use gsh_model::run::{CellState, SubjectState};
 
 /// How a subject stands. The order is that of importance: the worst of several stands for them.
@@ -49,11 +50,34 @@ impl Mark {
             Outcome::Passed => Self::Passed,
             Outcome::Failed(_) => Self::Failed,
             Outcome::Skipped(_) => Self::Skipped,
-            Outcome::Inconclusive { why, .. } => match why {
-                Why::Environment | Why::Harness => Self::Unclear,
-                Why::BlockedBy(_) => Self::Blocked,
-                Why::Stopped | Why::Interrupted | Why::Budget | Why::NeverRan | Why::ShardMissing => Self::NotRun,
-            },
+            Outcome::Inconclusive { why, .. } => Self::of_why(why),
+        }
+    }
+
+    fn of_why(why: &Why) -> Self {
+        match why {
+            Why::Environment | Why::Harness => Self::Unclear,
+            Why::BlockedBy(_) => Self::Blocked,
+            Why::Stopped | Why::Interrupted | Why::Budget | Why::NeverRan | Why::ShardMissing => Self::NotRun,
+        }
+    }
+
+    /// The mark of a subject of the history.
+    #[must_use]
+    pub fn of_summary(subject: &SubjectSummary) -> Self {
+        // As `SubjectState::is_flaky`: a process that died says nothing about the subject.
+        let spoke = |a: &gsh_model::history::AttemptSummary| match a.outcome {
+            Some(OutcomeKind::Failed) => true,
+            Some(OutcomeKind::Inconclusive) => a.why != Some(Why::Interrupted),
+            Some(OutcomeKind::Passed | OutcomeKind::Skipped) | None => false,
+        };
+        match (subject.outcome, &subject.why) {
+            (OutcomeKind::Passed, _) if subject.attempts.iter().any(spoke) => Self::Flaky,
+            (OutcomeKind::Passed, _) => Self::Passed,
+            (OutcomeKind::Failed, _) => Self::Failed,
+            (OutcomeKind::Skipped, _) => Self::Skipped,
+            (OutcomeKind::Inconclusive, Some(why)) => Self::of_why(why),
+            (OutcomeKind::Inconclusive, None) => Self::NotRun,
         }
     }
 

@@ -6,8 +6,9 @@ use gsh_model::run::{CellState, RunState};
 
 use crate::beside::Beside;
 use crate::cause::{Cause, causes};
-use crate::change::{Kind, changes};
+use crate::change::{Earlier, Kind, changes};
 use crate::mark::Mark;
+use crate::past::Past;
 use crate::text::one_line;
 
 /// One sentence that says how the run ended.
@@ -113,6 +114,9 @@ pub fn render_within(run: &RunState, beside: &Beside, most: usize) -> String {
             out.add(&format!("# gsh: the gate says {}", escape(&one_line(&verdict.word, 40))));
             out.add("");
             out.add_all(verdict.reasons.iter().take(CAUSES).map(|r| format!("1. {}", escape(&one_line(r, 600)))));
+            if let Some(proven) = verdict.proven {
+                out.add(&format!("\nProven by this run: {proven}."));
+            }
             out.add(&format!("\nThe run itself {}.", headline(run)))
         }
     };
@@ -127,6 +131,9 @@ pub fn render_within(run: &RunState, beside: &Beside, most: usize) -> String {
     }
     if let Some(before) = &beside.baseline {
         out.add(&changed(before, run));
+    }
+    if let Some(past) = &beside.past {
+        out.add(&pairs(past));
     }
     table(run, &mut out);
     let all = causes(run);
@@ -180,9 +187,20 @@ fn table(run: &RunState, out: &mut Bounded) {
     out.add(&format!("\n{}", Mark::ALL.map(|m| format!("`{}` {}", m.sign(), m.word())).join(" · ")));
 }
 
-fn changed(before: &RunState, run: &RunState) -> String {
+fn pairs(past: &Past) -> String {
+    let red = past.pairs.iter().filter(|p| p.is_red()).count();
+    let now = past.pairs.iter().filter(|p| p.last_green.as_ref().is_some_and(|s| s.run == past.run)).count();
+    format!(
+        "\nPairs of values: {} of {} green at some time, {now} of them in this run; {red} red when last seen.",
+        past.green(),
+        past.pairs.len()
+    )
+}
+
+fn changed(before: &Earlier, run: &RunState) -> String {
     let all = changes(before, run);
-    let name = before.header.as_ref().map_or_else(|| "an earlier run".to_owned(), |h| format!("`{}`", h.run));
+    let name =
+        format!("{}`{}`", if before.last_green { "the last green run, " } else { "" }, one_line(&before.name, 200));
     let count = |kind: Kind| all.subjects.iter().filter(|c| c.kind == kind).count();
     let mut words: Vec<String> =
         Kind::ALL.iter().filter(|k| count(**k) > 0).map(|k| format!("{} {}", count(*k), k.words())).collect();

@@ -267,9 +267,14 @@ pub(crate) struct Report {
     /// File to write instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Run directory of an earlier run, the last green one for instance: html and markdown then say what changed.
+    /// Run directory of an earlier run: html and markdown then say what changed. Default: the last green one of --history.
     #[arg(long, value_name = "RUN")]
     pub(crate) baseline: Option<PathBuf>,
+    /// Judge the run by this policy too, as `gsh gate` does: html and markdown then say the verdict first.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) grounds: Grounds,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -335,14 +340,9 @@ pub(crate) enum GateFormat {
     Json,
 }
 
+/// What a record is judged by besides the policy.
 #[derive(Debug, Args)]
-pub(crate) struct Gate {
-    /// Run directories: one run, or all shards of one plan.
-    #[arg(value_name = "RUN", required_unless_present_any = ["verify", "new_key"])]
-    pub(crate) runs: Vec<PathBuf>,
-    /// What counts as proof.
-    #[arg(long, value_name = "FILE", default_value = "ci/gate.toml")]
-    pub(crate) policy: PathBuf,
+pub(crate) struct Grounds {
     /// Known trouble that may pass for a while.
     #[arg(long, value_name = "FILE")]
     pub(crate) waivers: Option<PathBuf>,
@@ -364,15 +364,27 @@ pub(crate) struct Gate {
     /// The distribution's folder of machine templates; the record must be about it.
     #[arg(long, value_name = "DIR")]
     pub(crate) community: Option<PathBuf>,
+    /// Judge as if it were this time, such as 2026-11-24T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) now: Option<jiff::Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gate {
+    /// Run directories: one run, or all shards of one plan.
+    #[arg(value_name = "RUN", required_unless_present_any = ["verify", "new_key"])]
+    pub(crate) runs: Vec<PathBuf>,
+    /// What counts as proof.
+    #[arg(long, value_name = "FILE", default_value = "ci/gate.toml")]
+    pub(crate) policy: PathBuf,
+    #[command(flatten)]
+    pub(crate) grounds: Grounds,
     /// Where to write gate.json, the support table, the badge and, with --attest, the signed statements.
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Sign what is stated, with this private key (PEM, Ed25519).
     #[arg(long, value_name = "KEY", requires = "output")]
     pub(crate) attest: Option<PathBuf>,
-    /// Judge as if it were this time, such as 2026-11-24T08:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) now: Option<jiff::Timestamp>,
     /// For people, or for programs.
     #[arg(long, value_enum, default_value_t = GateFormat::Text)]
     pub(crate) format: GateFormat,

@@ -24,7 +24,7 @@ use gsh_verdict::past::Past;
 use gsh_verdict::policy::Policy;
 use gsh_verdict::statement::{self, NothingToState, Statement};
 use gsh_verdict::support::Support;
-use gsh_verdict::verdict::Source;
+use gsh_verdict::verdict::{Source, Verdict};
 use gsh_verdict::waiver::Waivers;
 use jiff::Timestamp;
 
@@ -49,20 +49,52 @@ pub(crate) fn gate(args: &args::Gate) -> Result<Exit, CliError> {
 }
 
 fn decide(args: &args::Gate) -> Result<Exit, CliError> {
-    let (policy_text, policy_source) = read(&args.policy, "policy")?;
-    let policy = Policy::parse(&policy_text).map_err(|e| placed(&args.policy, &e))?;
-    let (waivers, waiver_source) = match &args.waivers {
+    let key = args.attest.as_deref().map(private_key).transpose()?;
+    judged(&args.policy, &args.grounds, &args.runs, |case, verdict| {
+        if let Some(directory) = &args.output {
+            // Everything is made before anything is written.
+            let support = Support::of(case, verdict);
+            let mut files = vec![
+                ("support.md", support.markdown()),
+                ("support.json", support.json()),
+                ("badge.svg", support.badge()),
+            ];
+            if let Some(key) = &key {
+                files.extend(signed(case, verdict, key)?);
+            }
+            // Last, so that whoever sees it sees all of it.
+            files.push((GATE, verdict.json()));
+            write(directory, &files)?;
+        }
+        let text = match args.format {
+            GateFormat::Text => verdict.text(),
+            GateFormat::Json => verdict.json(),
+        };
+        out(&text)?;
+        Ok(verdict.verdict.exit())
+    })
+}
+
+/// Reads everything that a verdict is made from, judges, and hands over both.
+pub(crate) fn judged<T>(
+    policy: &Path,
+    grounds: &args::Grounds,
+    runs: &[PathBuf],
+    then: impl FnOnce(&Case<'_>, &Verdict) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let (policy_text, policy_source) = read(policy, "policy")?;
+    let policy = Policy::parse(&policy_text).map_err(|e| placed(policy, &e))?;
+    let (waivers, waiver_source) = match &grounds.waivers {
         Some(path) => {
             let (text, source) = read(path, "waiver file")?;
             (Waivers::parse(&text).map_err(|e| placed(path, &e))?, Some(source))
         }
         None => (Waivers::default(), None),
     };
-    let key = args.attest.as_deref().map(private_key).transpose()?;
-    let matrix = crate::plan::read(&args.matrix)?;
+    let matrix = crate::plan::read(&grounds.matrix)?;
     let mut ledgers = Vec::new();
     let mut states = Vec::new();
-    for run in &args.runs {
+    for run in runs {
         let (ledger, state) = load(run)?;
         ledgers.push(ledger);
         states.push(state);
@@ -72,12 +104,12 @@ fn decide(args: &args::Gate) -> Result<Exit, CliError> {
             .because(&e)
             .hint("give the runs of one plan: all of its shards, and nothing else")
     })?;
-    let history = args.history.as_deref().map(crate::history::read).transpose()?.unwrap_or_default();
+    let history = grounds.history.as_deref().map(crate::history::read).transpose()?.unwrap_or_default();
     let past: Vec<Past> = history.runs().iter().map(Past::of_summary).collect();
-    let index = args.index.as_deref().map(index).transpose()?;
+    let index = grounds.index.as_deref().map(index).transpose()?;
     let suite: Vec<ScenarioSpec> = gsh_scenarios::CATALOGUE.iter().map(|s| (s.spec)()).collect();
-    let template = args.community.as_deref().map(inputs::template).transpose()?;
-    let prices = args.prices.as_deref().map(crate::plan::prices).transpose()?;
+    let template = grounds.community.as_deref().map(inputs::template).transpose()?;
+    let prices = grounds.prices.as_deref().map(crate::plan::prices).transpose()?;
     let forecast = Forecast::of(&history);
     let cost = |cell: &Cell| {
         let (seconds, amount) = forecast.cell(cell, suite.len(), prices.as_ref());
@@ -94,38 +126,16 @@ fn decide(args: &args::Gate) -> Result<Exit, CliError> {
         index: index.as_ref(),
         matrix: Some(&matrix),
         suite: &suite,
-        expected: Expected { commit: args.subject_commit.clone(), template: template.and_then(|t| t.digest) },
+        expected: Expected { commit: grounds.subject_commit.clone(), template: template.and_then(|t| t.digest) },
         cost: &cost,
-        now: args.now.unwrap_or_else(Timestamp::now),
+        now: grounds.now.unwrap_or_else(Timestamp::now),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let verdict = judge(&case);
-    if let Some(directory) = &args.output {
-        // Everything is made before anything is written.
-        let support = Support::of(&case, &verdict);
-        let mut files =
-            vec![("support.md", support.markdown()), ("support.json", support.json()), ("badge.svg", support.badge())];
-        if let Some(key) = &key {
-            files.extend(signed(&case, &verdict, key)?);
-        }
-        // Last, so that whoever sees it sees all of it.
-        files.push((GATE, verdict.json()));
-        write(directory, &files)?;
-    }
-    let text = match args.format {
-        GateFormat::Text => verdict.text(),
-        GateFormat::Json => verdict.json(),
-    };
-    out(&text)?;
-    Ok(verdict.verdict.exit())
+    then(&case, &judge(&case))
 }
 
 /// The statements of a verdict, signed.
-fn signed(
-    case: &Case<'_>,
-    verdict: &gsh_verdict::verdict::Verdict,
-    key: &Private,
-) -> Result<Vec<(&'static str, String)>, CliError> {
+fn signed(case: &Case<'_>, verdict: &Verdict, key: &Private) -> Result<Vec<(&'static str, String)>, CliError> {
     let refused = |e: NothingToState| CliError::inconclusive("nothing can be attested").because(&e);
     let results = match statement::test_result(case, verdict) {
         Ok(text) => text,
@@ -163,9 +173,7 @@ fn write(directory: &Path, files: &[(&str, String)]) -> Result<(), CliError> {
 }
 
 fn out(text: &str) -> Result<(), CliError> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|e| CliError::inconclusive("cannot write the verdict").because(&e))
+    crate::terminal::print(text, "the verdict")
 }
 
 fn read(path: &Path, what: &str) -> Result<(String, Source), CliError> {
@@ -181,23 +189,12 @@ fn placed(path: &Path, error: &FileError) -> CliError {
         .hint("`gsh schema policy` and `gsh schema waivers` say what may stand there; docs/gate.md says what it means")
 }
 
-/// Reads a ledger and looks at its seal. One that is sealed and does not match is damaged.
+/// Reads a ledger and says whether it is sealed. One that is sealed and does not match is damaged.
 fn load(directory: &Path) -> Result<(Ledger, RunState), CliError> {
     let path = directory.join(ledger::FILE_NAME);
     let state = crate::report::load(directory)?;
-    let unreadable =
-        |path: &Path, e: &std::io::Error| CliError::usage(format!("cannot read `{}`", path.display())).because(e);
-    let sha256 = inputs::sha256(&std::fs::read(&path).map_err(|e| unreadable(&path, &e))?);
-    let sealed = directory.join(inputs::SEAL);
-    let seal = match std::fs::read_to_string(&sealed) {
-        Ok(text) if text.split_whitespace().next() == Some(sha256.as_str()) => Seal::Whole,
-        Ok(_) => {
-            return Err(CliError::usage(format!("`{}` is not what `{}` sealed", path.display(), sealed.display()))
-                .hint("the ledger was changed after the run, or its copy is damaged; fetch it again"));
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Seal::Absent,
-        Err(e) => return Err(unreadable(&sealed, &e)),
-    };
+    let (sha256, sealed) = inputs::sealed(directory)?;
+    let seal = if sealed { Seal::Whole } else { Seal::Absent };
     let run = state.header.as_ref().map(|h| h.run.clone());
     Ok((Ledger { source: Source { name: path.display().to_string(), sha256 }, run, seal }, state))
 }
@@ -279,7 +276,7 @@ fn verify(args: &args::Gate, file: &Path) -> Result<Exit, CliError> {
     let verified = dsse::open(&bytes, &public).map_err(|e| refused().because(&e))?;
     let statement = Statement::parse(&verified)
         .map_err(|e| refused().hint(format!("its signature is good, but what it signs is no statement: {e}")))?;
-    if let Some(commit) = &args.subject_commit {
+    if let Some(commit) = &args.grounds.subject_commit {
         let about = |s: &statement::Descriptor| s.digest.get(commit.algorithm()).is_some_and(|d| d == commit.hex());
         if !statement.subject.iter().any(about) {
             return Err(refused().hint(format!("its signature is good, but it is not about {commit}")));

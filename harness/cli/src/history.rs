@@ -3,7 +3,6 @@
 //! Files are only ever added, under names that hold their own digest, so two branches that add runs merge without a
 //! conflict and a changed file is found out.
 
-use std::io::Write;
 use std::path::Path;
 
 use gsh_model::exit::Exit;
@@ -57,9 +56,7 @@ pub(crate) fn history(command: &HistoryCommand) -> Result<Exit, CliError> {
             }
         }
     };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|e| CliError::inconclusive("cannot write the history").because(&e))?;
+    crate::terminal::print(&text, "the history")?;
     Ok(Exit::Pass)
 }
 
@@ -132,8 +129,7 @@ fn listed(history: &History) -> String {
         let verdicts: Vec<Option<bool>> = run.cells.iter().map(verdict).collect();
         let count = |wanted: Option<bool>| verdicts.iter().filter(|v| **v == wanted).count();
         let shard = run.shard.map(|s| format!(" shard {s}")).unwrap_or_default();
-        let cost: Option<gsh_model::budget::Amount> = run.cells.iter().map(|c| c.cost).sum();
-        let cost = cost.map(|c| format!(", {c}")).unwrap_or_default();
+        let cost = run.cost().map(|c| format!(", {c}")).unwrap_or_default();
         let took = run.finished.map_or_else(
             || "not finished".to_owned(),
             |end| duration(u64::try_from(end.as_millisecond() - run.started.as_millisecond()).unwrap_or(0)),

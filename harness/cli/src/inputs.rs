@@ -111,6 +111,22 @@ pub(crate) fn seal(directory: &Path) -> std::io::Result<()> {
     crate::report::write_whole(&directory.join(SEAL), format!("{digest}  {}\n", ledger::FILE_NAME).as_bytes())
 }
 
+/// The digest of a ledger, and whether the seal beside it says the same; a ledger without a seal has none.
+///
+/// # Errors
+/// When there is a seal and it says otherwise: then the ledger is not what the run wrote.
+pub(crate) fn sealed(directory: &Path) -> Result<(String, bool), CliError> {
+    let (path, seal) = (directory.join(ledger::FILE_NAME), directory.join(SEAL));
+    let sha256 = sha256(&std::fs::read(&path).map_err(|e| unreadable(&path, &e))?);
+    match std::fs::read_to_string(&seal) {
+        Ok(text) if text.split_whitespace().next() == Some(sha256.as_str()) => Ok((sha256, true)),
+        Ok(_) => Err(CliError::usage(format!("`{}` is not what `{}` sealed", path.display(), seal.display()))
+            .hint("the ledger was changed after the run, or its copy is damaged; fetch it again")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok((sha256, false)),
+        Err(e) => Err(unreadable(&seal, &e)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

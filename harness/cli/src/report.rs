@@ -1,14 +1,16 @@
-//! `gsh report`: renders a recorded run, from its ledger and nothing else.
+//! `gsh report`: renders a recorded run from its ledger, and from what is given beside it: history, policy, an earlier run.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use gsh_engine::ledger;
 use gsh_model::exit::Exit;
 use gsh_model::merge::merge;
 use gsh_model::run::RunState;
-use gsh_reports::beside::Beside;
+use gsh_reports::beside::{Beside, Proven, Verdict};
+use gsh_reports::change::Earlier;
 use gsh_reports::format::{Format, render_with};
+use gsh_reports::past::Past;
+use gsh_verdict::verdict::{Requirement, Status};
 
 use crate::args::{self, ReportFormat};
 use crate::error::CliError;
@@ -25,20 +27,66 @@ pub(crate) fn report(args: &args::Report) -> Result<Exit, CliError> {
         ReportFormat::Github => Format::Github,
         ReportFormat::Ctrf => Format::Ctrf,
     };
-    let mut beside = Beside { baseline: args.baseline.as_deref().map(load).transpose()?, ..Beside::default() };
+    let mut beside = beside(args, &state)?;
     crate::evidence::excerpts(&mut beside, &args.runs, &state);
     let text = render_with(format, &state, &beside);
     match &args.output {
         Some(file) => write_whole(file, text.as_bytes())
             .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?,
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|e| CliError::inconclusive("cannot write the report").because(&e))?,
+        None => crate::terminal::print(&text, "the report")?,
     }
     Ok(Exit::Pass)
 }
 
-/// Reads a run back from its ledger.
+/// What is known beside the run.
+fn beside(args: &args::Report, state: &RunState) -> Result<Beside, CliError> {
+    let grounds = &args.grounds;
+    let judged_by = [
+        ("--waivers", grounds.waivers.is_some()),
+        ("--index", grounds.index.is_some()),
+        ("--subject-commit", grounds.subject_commit.is_some()),
+        ("--community", grounds.community.is_some()),
+        ("--prices", grounds.prices.is_some()),
+        ("--now", grounds.now.is_some()),
+    ];
+    if let (None, Some((name, _))) = (&args.policy, judged_by.iter().find(|(_, given)| *given)) {
+        return Err(CliError::usage(format!("{name} says nothing without a policy to judge by"))
+            .hint("add --policy FILE, or leave it out"));
+    }
+    let verdict = match &args.policy {
+        Some(policy) => Some(crate::gate::judged(policy, grounds, &args.runs, |_, verdict| Ok(in_short(verdict)))?),
+        None => None,
+    };
+    let past = match &grounds.history {
+        Some(folder) => Past::of(&crate::history::read(folder)?, state, &crate::plan::read(&grounds.matrix)?),
+        None => None,
+    };
+    let baseline = match &args.baseline {
+        Some(run) => Some(Earlier::of(&load(run)?)),
+        None => past.as_ref().and_then(|p| p.last_green.clone()),
+    };
+    Ok(Beside { verdict, past, baseline, ..Beside::default() })
+}
+
+/// A verdict as reports show it.
+fn in_short(verdict: &gsh_verdict::verdict::Verdict) -> Verdict {
+    let words = |r: &Requirement| {
+        let word = if r.status == Status::Failed { "failed" } else { "unproven" };
+        format!("{word}: {}: {}", r.id, r.reason)
+    };
+    Verdict {
+        word: verdict.verdict.word().to_owned(),
+        reasons: verdict.reasons().map(words).collect(),
+        proven: verdict.coverage.as_ref().map(|c| Proven { t: c.t, covered: c.covered, feasible: c.feasible }),
+        waivers: verdict
+            .waivers
+            .iter()
+            .map(|w| format!("{}: {}, until {}, {} answers for it", w.id, w.state.word(), w.expires, w.owner))
+            .collect(),
+    }
+}
+
+/// Reads a run back from its ledger. One that is sealed and was changed since is refused.
 pub(crate) fn load(directory: &Path) -> Result<RunState, CliError> {
     let path = directory.join(ledger::FILE_NAME);
     let events = ledger::read(&path).map_err(|e| {
@@ -46,7 +94,11 @@ pub(crate) fn load(directory: &Path) -> Result<RunState, CliError> {
             .because(&e)
             .hint("give the directory that `gsh run` printed; it holds ledger.jsonl")
     })?;
-    RunState::replay(&events).map_err(|e| CliError::usage(format!("`{}` is damaged", path.display())).because(&e))
+    let state = RunState::replay(&events)
+        .map_err(|e| CliError::usage(format!("`{}` is damaged", path.display())).because(&e))?;
+    // Last, because what breaks the form says where.
+    crate::inputs::sealed(directory)?;
+    Ok(state)
 }
 
 /// Reads runs of one plan back and merges them.

@@ -12,14 +12,16 @@ use gsh_engine::stop::Stop;
 use gsh_model::budget::Euros;
 use gsh_model::event::{Event, EventKind};
 use gsh_model::exit::Exit;
+use gsh_model::history::History;
 use gsh_model::input::Input;
 use gsh_model::lease::RunId;
-use gsh_model::matrix;
+use gsh_model::matrix::{self, Matrix};
 use gsh_model::plan::Plan;
 use gsh_model::run::RunState;
 use gsh_providers::{HetznerProvider, Spending};
 use gsh_reports::beside::Beside;
 use gsh_reports::format::{Format, render_with};
+use gsh_reports::past::Past;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::args::{self, FailFast, Gsh, KeepName, RunFormat};
@@ -43,6 +45,23 @@ struct Ready {
     ledger: Ledger,
     /// Set when this process goes on with a run that another one began.
     recorded: Option<RunState>,
+    /// What the reports compare with.
+    memory: Option<Memory>,
+}
+
+/// Earlier runs, and the matrix that they are looked at through.
+struct Memory {
+    history: History,
+    matrix: Matrix,
+}
+
+impl Memory {
+    /// Where a history was given.
+    fn of(args: &args::Run) -> Result<Option<Self>, CliError> {
+        let Some(folder) = &args.selected.night.history else { return Ok(None) };
+        let history = crate::history::read(folder)?;
+        Ok(Some(Self { history, matrix: crate::plan::read(&args.selected.matrix)? }))
+    }
 }
 
 /// Runs a plan, or goes on with one.
@@ -94,6 +113,7 @@ async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, args.room.budget)?;
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
     let settings = settings(args, matrix.patience, args.room.budget);
+    let memory = Memory::of(args)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
     free(&out)?;
     let account = wiring::account(&args.account).await?;
@@ -112,7 +132,7 @@ async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     if let Some(folder) = &args.index {
         crate::gate::enter(folder, &id, account.evidence(), &inputs)?;
     }
-    Ok(Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded: None })
+    Ok(Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded: None, memory })
 }
 
 /// The same for a run that another process began: plan, name and budget are in its ledger.
@@ -123,6 +143,7 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
     wiring::check(&which)?;
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
     let settings = settings(args, resume::patience(&args.selected.matrix, &plan), state.budget);
+    let memory = Memory::of(args)?;
     let account = wiring::account(&which).await?;
     resume::same(&header, account.name(), account.evidence(), &inputs)?;
     let provider = account.provider(clusters.clone(), spending(&settings))?;
@@ -148,6 +169,7 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
         directory,
         ledger,
         recorded: Some(state),
+        memory,
     })
 }
 
@@ -178,7 +200,7 @@ pub(crate) fn limits(given: matrix::Patience) -> Settings {
 }
 
 async fn conduct(ready: Ready, format: RunFormat, all: &Gsh, stop: Stop) -> Result<Exit, CliError> {
-    let Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded } = ready;
+    let Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded, memory } = ready;
     let scrubber = Scrubber::default();
     account.secrets().iter().chain(clusters.secrets()).for_each(|s| scrubber.learn(s));
     let job = Job {
@@ -196,7 +218,7 @@ async fn conduct(ready: Ready, format: RunFormat, all: &Gsh, stop: Stop) -> Resu
     };
     let show = if all.quiet { Show::End } else { Show::All };
     let mut observers: Vec<Box<dyn Observer>> =
-        vec![Box::new(Reports::of(&directory)), Box::new(Terminal::new(show, colored(all.color)))];
+        vec![Box::new(Reports::of(&directory, memory)), Box::new(Terminal::new(show, colored(all.color)))];
     if format == RunFormat::Json {
         observers.push(Box::new(Stream));
     }
@@ -285,6 +307,7 @@ fn lifetime(given: matrix::Patience) -> SignedDuration {
 /// Rewrites the reports as subjects finish, so a killed run leaves a valid set.
 struct Reports {
     directory: PathBuf,
+    memory: Option<Memory>,
     beside: Beside,
     failed: bool,
     /// When reports were last written, and how long that took.
@@ -295,8 +318,8 @@ impl Reports {
     /// Rendering that takes longer than this is not done after every subject: it keeps the dispatcher from recording.
     const LONG: Duration = Duration::from_millis(50);
 
-    fn of(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), beside: Beside::default(), failed: false, last: None }
+    fn of(directory: &Path, memory: Option<Memory>) -> Self {
+        Self { directory: directory.to_owned(), memory, beside: Beside::default(), failed: false, last: None }
     }
 
     /// Large runs spend at most a twentieth of their time on reports; beginning and end are always written.
@@ -314,6 +337,10 @@ impl Observer for Reports {
             return;
         }
         let begun = Instant::now();
+        if let Some(memory) = &self.memory {
+            self.beside.past = Past::of(&memory.history, state, &memory.matrix);
+            self.beside.baseline = self.beside.past.as_ref().and_then(|p| p.last_green.clone());
+        }
         crate::evidence::excerpts(&mut self.beside, std::slice::from_ref(&self.directory), state);
         for format in Format::ALL {
             let Some(name) = format.file_name() else { continue };

@@ -124,6 +124,22 @@ pub enum WaiverState {
     NotYet,
 }
 
+impl WaiverState {
+    /// In words.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Matched => "in use",
+            Self::Unmatched => "covers nothing",
+            Self::Stale => "stale, it has covered nothing for two weeks",
+            Self::Unneeded => "unneeded, what it is about has passed five times",
+            Self::Expired => "expired",
+            Self::TooLong => "longer than the policy allows",
+            Self::NotYet => "not begun",
+        }
+    }
+}
+
 /// One waiver of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WaiverSeen {

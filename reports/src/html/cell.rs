@@ -6,7 +6,7 @@ use gsh_model::run::{Attempt, CellState, CheckRecord, LeaseEnd, SubjectState};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{Detail, Page, anchor, badge, cell_anchor, class, link};
+use super::{Detail, Page, anchor, badge, cell_anchor, class, link, past};
 use crate::beside::Excerpt;
 use crate::mark::Mark;
 use crate::text::{duration, one_line, sanitise};
@@ -135,6 +135,10 @@ fn detail(page: &Page<'_>, cell: &CellState, subject: &SubjectState) -> Markup {
             summary { (badge(mark)) " " (subject.subject) @if took > 0 { " " span.took { (duration(took)) } } }
             div id=(anchor(&cell.id, &subject.subject)) tabindex="-1" {
                 (said(&subject.outcome()))
+                @if let (false, Some(past)) = (brief, &page.beside.past)
+                    && let Some(record) = past.records.get(&(cell.id.clone(), subject.subject.clone())) {
+                    (past::lately(record))
+                }
                 @for attempt in &subject.attempts {
                     @if subject.attempts.len() > 1 {
                         h4 { "Attempt " (attempt.number) " " (badge(attempt_mark(attempt))) " " (duration(attempt.took_ms)) }
@@ -233,7 +237,7 @@ fn lines(page: &Page<'_>, excerpt: &Excerpt, name: &str, anchor: &str) -> Markup
     let text = sanitise(&excerpt.text);
     html! {
         @if excerpt.left_out > 0 { p.quiet { (size(excerpt.left_out)) " before this are left out here." } }
-        pre.log role="region" tabindex="0" aria-label={ "end of " (one_line(name, 120)) } {
+        pre.log role="group" tabindex="0" aria-label={ "end of " (one_line(name, 120)) } {
             @for (n, line) in text.lines().enumerate() {
                 @let number = excerpt.first_line + n;
                 span id={ (anchor) "-" (number) } { @if excerpt.first_line > 0 { b { (number) } " " } (line) } "\n"

@@ -4,7 +4,7 @@ use gsh_model::axis::AxisName;
 use gsh_model::run::{CellState, SubjectState};
 use maud::{Markup, html};
 
-use super::{Page, anchor, badge, cell_anchor, class};
+use super::{Page, anchor, badge, cell_anchor, class, past};
 use crate::mark::Mark;
 use crate::markdown::columns;
 
@@ -126,6 +126,7 @@ fn grid(page: &Page<'_>) -> Markup {
                 thead { tr {
                     th scope="col" { "cell" }
                     @for column in &columns { th scope="col" { (column) } }
+                    @if page.strips().is_some() { th scope="col" { "before" } }
                 } }
                 tbody { @for cell in page.rows() {
                     tr class=[good(page.mark(cell))] data-cell=(cell.id) {
@@ -139,11 +140,18 @@ fn grid(page: &Page<'_>) -> Markup {
                                 None => td.none { i { "not planned" } },
                             }
                         }
+                        @if let Some(past) = page.strips() {
+                            @match past.cells.get(&cell.id) {
+                                Some(before) => td.past { (past::strip(before)) },
+                                None => td.none { i { "never ran before" } },
+                            }
+                        }
                     }
                 } }
                 tfoot { tr {
                     th scope="row" { "passed" }
                     @for column in &columns { (ratio(page, column)) }
+                    @if page.strips().is_some() { td {} }
                 } }
             }
         }

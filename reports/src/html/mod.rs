@@ -8,6 +8,7 @@ mod cell;
 mod link;
 mod matrix;
 mod parts;
+mod past;
 
 use std::collections::HashMap;
 
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::beside::Beside;
 use crate::cause::Cause;
 use crate::mark::Mark;
+use crate::past::Past;
 
 /// Bytes of a page at most.
 pub const MOST: usize = 5 * 1024 * 1024;
@@ -163,6 +165,7 @@ impl<'a> Page<'a> {
                         (matrix::section(self))
                         (parts::changed(self))
                         (parts::causes(self))
+                        (past::pairs(self))
                         (parts::left_behind(self))
                         (cell::section(self))
                         (parts::inputs(self))
@@ -179,6 +182,11 @@ impl<'a> Page<'a> {
         let head = self.detail >= Detail::Head;
         let trouble = move |c: &&CellState| !head || self.mark(c).is_trouble();
         self.run.cells.iter().filter(trouble).take(if head { HEAD } else { usize::MAX })
+    }
+
+    /// The past, where the page has room for the strip of each cell.
+    fn strips(&self) -> Option<&Past> {
+        self.beside.past.as_ref().filter(|_| self.detail < Detail::NoDetails)
     }
 
     /// Whether a cell has its own section.

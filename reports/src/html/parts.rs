@@ -1,9 +1,10 @@
 //! The parts of the page around matrix and cells: verdict, changes, causes, leftovers, inputs.
 
+use gsh_model::outcome::Evidence;
 use gsh_model::run::LeaseEnd;
 use maud::{Markup, html};
 
-use super::{Detail, HEAD, Page, anchor, badge, cell_anchor};
+use super::{Detail, HEAD, Page, anchor, badge, cell_anchor, past};
 use crate::cause::{Cause, shared};
 use crate::change::{Kind, changes};
 use crate::mark::Mark;
@@ -32,8 +33,15 @@ pub(super) fn verdict(page: &Page<'_>) -> Markup {
                     None => (word),
                 }
             }
+            @if let Some(h) = &run.header {
+                p.grade { "Evidence " b { (h.evidence) } span.quiet { ": " (meaning(h.evidence)) } }
+            }
             @if let Some(verdict) = &page.beside.verdict {
-                ol.reasons { @for reason in verdict.reasons.iter().take(20) { li { (one_line(reason, 600)) } } }
+                @if !verdict.reasons.is_empty() {
+                    ol.reasons { @for reason in verdict.reasons.iter().take(20) { li { (one_line(reason, 600)) } } }
+                }
+                @if let Some(proven) = verdict.proven { p { "Proven by this run: " b { (proven) } "." } }
+                @for waiver in verdict.waivers.iter().take(20) { p { "Waiver " (one_line(waiver, 300)) } }
                 p { "The run itself " (word) ": " (rest) "." }
             } @else {
                 p { (rest) "." }
@@ -44,7 +52,6 @@ pub(super) fn verdict(page: &Page<'_>) -> Markup {
             @if let Some(h) = &run.header {
                 dl.facts {
                     div { dt { "Run" } dd { (h.run) } }
-                    div { dt { "Evidence" } dd { b { (h.evidence) } } }
                     div { dt { "Provider" } dd { (one_line(&h.provider, 60)) } }
                     div { dt { "Started" } dd { (h.started.strftime("%Y-%m-%d %H:%M:%S UTC")) } }
                     @if let Some(last) = run.last_at {
@@ -55,10 +62,22 @@ pub(super) fn verdict(page: &Page<'_>) -> Markup {
                     }
                     @if let Some(cost) = run.cost() { div { dt { "Cost" } dd { (cost) } } }
                     @if let Some(cap) = run.budget { div { dt { "Budget" } dd { (cap) " EUR gross" } } }
+                    @if let Some(past) = &page.beside.past {
+                        div { dt { "Pairs ever green" } dd { a href="#pairs" { (past.green()) " of " (past.pairs.len()) } } }
+                    }
                     div { dt { "gsh" } dd { (one_line(&h.version, 40)) } }
                 }
             }
         }
+    }
+}
+
+/// What a grade of evidence is worth.
+fn meaning(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Cloud => "real machines of the real cloud",
+        Evidence::Lab => "real hosts, an emulated cloud",
+        Evidence::Emulated => "everything around gsh was emulated; it proves nothing about a release",
     }
 }
 
@@ -74,13 +93,12 @@ pub(super) fn missing(page: &Page<'_>) -> Markup {
 }
 
 pub(super) fn changed(page: &Page<'_>) -> Markup {
-    let Some(before) = &page.beside.baseline else { return html! {} };
+    let Some(before) = &page.beside.baseline else { return nothing_to_compare(page) };
     let all = changes(before, page.run);
-    let name = before.header.as_ref().map_or_else(|| "an earlier run".to_owned(), |h| h.run.to_string());
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|k| all.subjects.iter().any(|c| c.kind == *k)).collect();
     html! {
         section #changed aria-labelledby="changed-h" {
-            h2 #changed-h { "What changed since " (name) }
+            h2 #changed-h { "What changed since " @if before.last_green { "the last green run, " } (before.name) }
             @if kinds.is_empty() && all.added.is_empty() && all.removed.is_empty() { p { "Nothing." } }
             @for kind in kinds {
                 h3 { (kind.words()) }
@@ -100,6 +118,17 @@ pub(super) fn changed(page: &Page<'_>) -> Markup {
                 }
             }
             p.quiet { (all.same) " subjects stand as before." }
+        }
+    }
+}
+
+/// Why there is no comparison, where one was to be expected.
+fn nothing_to_compare(page: &Page<'_>) -> Markup {
+    let Some(past) = &page.beside.past else { return html! {} };
+    html! {
+        section #changed aria-labelledby="changed-h" {
+            h2 #changed-h { "What changed since the last green run" }
+            p { "None of the " (past.runs) " earlier runs was green as a whole, so there is nothing to compare with." }
         }
     }
 }
@@ -135,6 +164,7 @@ fn one(page: &Page<'_>, n: usize, cause: &Cause) -> Markup {
                 dt { "expected" } dd { (one_line(&f.expected, 600)) }
                 dt { "observed" } dd { (one_line(&f.observed, 1200)) }
                 @for because in f.causes.iter().take(12) { dt { "caused by" } dd { (one_line(because, 1200)) } }
+                (past::seen_before(page, cause))
                 @if !shared.is_empty() {
                     dt { "only where" }
                     dd { @for (n, (axis, value)) in shared.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Reports, rendered from folded runs and read again.
 
+mod history_page;
 mod page;
 mod readers;
 mod render;

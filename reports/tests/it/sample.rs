@@ -4,11 +4,13 @@ use gsh_model::axis::{AxisName, Cell, Shift};
 use gsh_model::check::CheckName;
 use gsh_model::cover::Cover;
 use gsh_model::event::{CheckResult, Event, EventKind, FORMAT};
+use gsh_model::history::{History, RunSummary};
 use gsh_model::lease::Resource;
 use gsh_model::outcome::{Blame, Evidence, Finding, Outcome, SkipReason, Subject, Why};
 use gsh_model::plan::{Plan, PlannedCell, PlannedScenario};
 use gsh_model::run::RunState;
 use gsh_model::scenario::{Impact, ScenarioId, ScenarioSpec};
+use jiff::SignedDuration;
 
 fn finding(text: &str) -> Finding {
     Finding {
@@ -275,4 +277,17 @@ pub(crate) fn begun(cells: usize, done: usize) -> RunState {
         }
     }
     fold(kinds)
+}
+
+/// Earlier runs of the cells of a run, one a day, the last one yesterday, each with these exit codes.
+pub(crate) fn earlier(run: &RunState, exits: &[u8]) -> History {
+    let summary = RunSummary::of(run).expect("it was planned");
+    let days = i64::try_from(exits.len()).expect("few");
+    let runs = exits.iter().zip(0..).map(|(exit, n)| RunSummary {
+        run: format!("r20261101-{n}-0000").parse().expect("a run id"),
+        started: summary.started - SignedDuration::from_hours(24 * (days - n)),
+        exit: *exit,
+        ..summary.clone()
+    });
+    History::new(runs.collect())
 }
