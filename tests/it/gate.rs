@@ -87,6 +87,7 @@ fn a_recorded_run_is_judged_signed_and_verified_with_openssl() {
         assert!(statement["predicateType"].as_str().is_some_and(|t| t.ends_with(kind)), "{statement}");
         assert_eq!(statement["subject"][0]["digest"]["gitCommit"], COMMIT);
         openssl_agrees(&program, &file);
+        in_toto_agrees(&seen.stdout);
 
         let changed = std::fs::read_to_string(&file).expect("the envelope").replacen("ey", "eX", 1);
         let changed = program.write("changed.json", &changed).display().to_string();
@@ -135,6 +136,40 @@ fn openssl_agrees(program: &Program, envelope: &str) {
     assert!(output.status.success() && said.contains("Signature Verified Successfully"), "{output:?}");
     let read = Command::new("openssl").args(["pkey", "-noout", "-in"]).arg(here.join("key")).output().expect("openssl");
     assert!(read.status.success(), "OpenSSL reads the private key: {read:?}");
+}
+
+/// The bindings that the in-toto project publishes read the statement, and its predicate where they know the kind.
+const IN_TOTO: &str = "\
+import json, sys
+from google.protobuf import json_format
+from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
+from in_toto_attestation.v1 import statement, statement_pb2
+given = json.loads(sys.argv[1])
+read = json_format.ParseDict(given, statement_pb2.Statement())
+statement.Statement.copy_from_pb(read).validate()
+if 'test-result' in given['predicateType']:
+    result = json_format.ParseDict(given['predicate'], test_result_pb2.TestResult(), ignore_unknown_fields=True)
+    print(result.result, len(result.passed_tests), len(result.configuration))
+";
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not checked")]
+fn in_toto_agrees(statement: &str) {
+    let python = |args: &[&str]| Command::new("python3").args(args).output();
+    if !python(&["-c", "import in_toto_attestation"]).is_ok_and(|o| o.status.success()) {
+        eprintln!("not checked: Python's in_toto_attestation is absent: no outside reader reads the statements here");
+        return;
+    }
+    let read = python(&["-c", IN_TOTO, statement]).expect("python3 starts");
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let ours: Value = serde_json::from_str(statement).expect("a statement");
+    if let Some(passed) = ours["predicate"]["passedTests"].as_array() {
+        let configuration = ours["predicate"]["configuration"].as_array().map_or(0, Vec::len);
+        let wanted = format!("PASSED {} {configuration}", passed.len());
+        assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), wanted);
+    }
+    let untyped = statement.replacen("in-toto.io/Statement/v1", "in-toto.io/Statement/v9", 1);
+    let refused = python(&["-c", IN_TOTO, &untyped]).expect("python3 starts");
+    assert!(!refused.status.success(), "the reader must be able to refuse");
 }
 
 #[test]

@@ -71,6 +71,68 @@ fn junitparser_counts_what_the_marks_say() {
     }
 }
 
+/// How many subjects have one of these marks.
+fn count(run: &RunState, wanted: &[Mark]) -> usize {
+    run.cells.iter().flat_map(|c| &c.subjects).filter(|s| wanted.contains(&Mark::of(s))).count()
+}
+
+#[test]
+fn junit_to_ctrf_counts_what_the_marks_say() {
+    if !present("junit-to-ctrf", &["--version"]) {
+        return;
+    }
+    for (run, format) in runs().iter().take(3).flat_map(|r| [(r, Format::Junit), (r, Format::JunitStrict)]) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (from, to) = (folder.path().join("junit.xml"), folder.path().join("ctrf.json"));
+        std::fs::write(&from, render(format, run)).expect("write the report");
+        let said = Command::new("junit-to-ctrf").arg(&from).arg("-o").arg(&to).output().expect("the reader starts");
+        let read = std::fs::read_to_string(&to).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+        let read: serde_json::Value = serde_json::from_str(&read).expect("it writes JSON");
+        let summary = &read["results"]["summary"];
+        let seen = ["tests", "passed", "failed", "skipped"].map(|key| summary[key].as_u64().unwrap_or_default());
+        // It knows no difference between a failure and an error.
+        let wanted = [
+            run.cells.iter().map(|c| c.subjects.len()).sum(),
+            count(run, &[Mark::Passed, Mark::Flaky]),
+            count(run, &[Mark::Failed, Mark::Unclear, Mark::NotRun]),
+            count(run, &[Mark::Skipped, Mark::Blocked]),
+        ];
+        assert_eq!(seen, wanted.map(|n| n as u64));
+        let tests = read["results"]["tests"].as_array().expect("tests");
+        assert_eq!(tests.iter().filter(|t| t["flaky"] == true).count(), count(run, &[Mark::Flaky]));
+        let retries: u64 = tests.iter().filter_map(|t| t["retries"].as_u64()).sum();
+        let attempts = run.cells.iter().flat_map(|c| &c.subjects).map(|s| s.attempts.len().saturating_sub(1));
+        assert_eq!(retries, attempts.sum::<usize>() as u64);
+    }
+}
+
+#[test]
+fn xunit_viewer_counts_what_the_marks_say() {
+    if !present("xunit-viewer", &["--version"]) {
+        return;
+    }
+    for (run, format) in runs().iter().take(3).flat_map(|r| [(r, Format::Junit), (r, Format::JunitStrict)]) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (from, to) = (folder.path().join("junit.xml"), folder.path().join("page.html"));
+        std::fs::write(&from, render(format, run)).expect("write the report");
+        let args = ["--console", "--no-color", "--clear", "false", "--results"];
+        let said =
+            Command::new("xunit-viewer").args(args).arg(&from).arg("--output").arg(&to).output().expect("it starts");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let line = said.lines().rev().find(|l| l.contains(" passed")).unwrap_or_else(|| panic!("{said}"));
+        let number = |words: &[&str]| -> usize {
+            let parts = line.split(", ").filter_map(|part| part.split_once(' '));
+            parts.filter(|(_, word)| words.contains(word)).filter_map(|(n, _)| n.parse::<usize>().ok()).sum()
+        };
+        // What passed at a later attempt is a state of its own there.
+        assert_eq!(number(&["passed"]), count(run, &[Mark::Passed]), "{line}");
+        assert_eq!(number(&["flakyFailure", "flakyError"]), count(run, &[Mark::Flaky]), "{line}");
+        assert_eq!(number(&["failure"]), count(run, &[Mark::Failed]), "{line}");
+        assert_eq!(number(&["error"]), count(run, &[Mark::Unclear, Mark::NotRun]), "{line}");
+        assert_eq!(number(&["skipped"]), count(run, &[Mark::Skipped, Mark::Blocked]), "{line}");
+    }
+}
+
 #[test]
 fn results_keep_to_the_published_schema() {
     if !present("python3", &["-c", "import jsonschema"]) {

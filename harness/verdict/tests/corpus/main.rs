@@ -118,6 +118,38 @@ fn nothing_is_claimed_for_what_did_not_pass() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not checked")]
+fn every_verdict_keeps_to_the_published_schema() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let quiet = || Stdio::null();
+    let there = Command::new("python3").args(["-c", "import jsonschema"]).stdout(quiet()).stderr(quiet()).status();
+    if !there.is_ok_and(|s| s.success()) {
+        eprintln!("not checked: Python's jsonschema is absent: verdicts are not validated here");
+        return;
+    }
+    let script = "import json, sys, jsonschema\n\
+                  schema, verdicts = json.load(sys.stdin)\n\
+                  jsonschema.Draft202012Validator.check_schema(schema)\n\
+                  validator = jsonschema.Draft202012Validator(schema)\n\
+                  print([[e.json_path + ' ' + e.message for e in validator.iter_errors(v)] for v in verdicts])";
+    let mut verdicts: Vec<String> = corpus().iter().filter_map(|c| c.judged(|_, v| v.json()).ok()).collect();
+    assert!(verdicts.len() >= 50, "{} verdicts", verdicts.len());
+    let count = verdicts.len();
+    // The schema must be able to refuse.
+    verdicts.push(verdicts[0].replacen("\"verdict\": \"", "\"verdict\": \"un", 1));
+    verdicts.push(verdicts[0].replacen("\"counts\"", "\"numbers\"", 1));
+    let given = format!("[{}, [{}]]", gsh_verdict::schema::GATE, verdicts.join(", "));
+    let piped = || Stdio::piped();
+    let mut python =
+        Command::new("python3").args(["-c", script]).stdin(piped()).stdout(piped()).spawn().expect("python3 starts");
+    python.stdin.take().expect("piped").write_all(given.as_bytes()).expect("python3 reads");
+    let said = String::from_utf8(python.wait_with_output().expect("python3 ends").stdout).expect("text");
+    let fine = format!("[{}[\"", "[], ".repeat(count));
+    assert!(said.starts_with(&fine) && !said.trim_end().ends_with("[]]"), "{said}");
+}
+
+#[test]
 fn the_support_table_as_people_read_it() {
     let case = corpus().into_iter().find(|c| c.name == "known failure, waived").expect("a case");
     let (support, text) = case.judged(|c, v| (Support::of(c, v), v.text())).expect("a readable ledger");
