@@ -114,9 +114,17 @@ fn listed(said: &str) -> BTreeSet<String> {
 }
 
 fn unknown(said: &str, name: &str) -> bool {
-    ["unknown field", "unknown variant", "unknown key", "unknown axis", "unknown time limit"]
-        .iter()
-        .any(|what| said.contains(&format!("{what} `{name}`")))
+    const WHAT: [&str; 8] = [
+        "unknown field",
+        "unknown variant",
+        "unknown key",
+        "unknown axis",
+        "unknown time limit",
+        "unknown store",
+        "unknown key of [stores.s3]",
+        "unknown key of [stores.registry]",
+    ];
+    WHAT.iter().any(|what| said.contains(&format!("{what} `{name}`")))
         || said.contains(&format!("`{name}` is not a value of the axis"))
 }
 

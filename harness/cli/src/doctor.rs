@@ -55,13 +55,7 @@ pub(crate) async fn doctor(args: &args::Doctor) -> Result<Exit, CliError> {
 
 /// Looks at an account with a plan in mind.
 pub(crate) async fn look(provider: &HetznerProvider, plan: &Plan, settings: &Settings) -> Survey {
-    let shapes: Vec<Shape> = plan
-        .own_cells()
-        .map(|planned| {
-            let grows = planned.servers > Shape::of(&planned.cell, false).servers();
-            Shape::of(&planned.cell, grows)
-        })
-        .collect();
+    let shapes: Vec<Shape> = plan.own_cells().map(|planned| plan.shape(planned)).collect();
     let asked = Asked {
         shapes,
         images: plan.own_cells().map(|planned| planned.cell.os).collect(),

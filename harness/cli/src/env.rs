@@ -30,6 +30,11 @@ pub(crate) fn github_output() -> Option<std::path::PathBuf> {
     text("GITHUB_OUTPUT").map(Into::into)
 }
 
+/// A variable that a matrix file names for a secret of a store, `secret-key-from = "GSH_S3_SECRET_KEY"`.
+pub(crate) fn named(name: &str) -> Option<Secret> {
+    text(name).map(|value| Secret::new(name, value))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())

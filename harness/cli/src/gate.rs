@@ -112,7 +112,7 @@ pub(crate) fn judged<T>(
     let prices = grounds.prices.as_deref().map(crate::plan::prices).transpose()?;
     let forecast = Forecast::of(&history);
     let cost = |cell: &Cell| {
-        let (seconds, amount) = forecast.cell(cell, suite.len(), prices.as_ref());
+        let (seconds, amount) = forecast.cell(cell, &matrix.stores, suite.len(), prices.as_ref());
         Cost { cents: amount.map(|a| a.gross.cents()), minutes: Some(seconds.div_ceil(60)) }
     };
     let case = Case {

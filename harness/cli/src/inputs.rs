@@ -56,6 +56,7 @@ pub(crate) fn of(args: &args::Run, plan: &Plan, installer: &GitpodInstaller) -> 
             inputs.extend(images.into_iter().map(image));
         }
     }
+    inputs.extend(crate::given::inputs(&args.selected.matrix, plan)?);
     Ok(inputs)
 }
 

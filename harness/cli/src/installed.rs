@@ -10,6 +10,7 @@ use gsh_engine::stop::Stop;
 use gsh_model::axis::{AxisName, Cell};
 use gsh_model::lease::LeaseId;
 use gsh_model::rules;
+use gsh_model::stores::GivenStores;
 use gsh_providers::Spending;
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,7 +35,7 @@ pub(crate) fn cell(choices: &[String]) -> Result<Cell, CliError> {
         let axis = AxisName::CELL.into_iter().find(|a| a.as_str() == name.trim()).ok_or_else(bad)?;
         cell.set(axis, value.trim()).map_err(|e| bad().because(&e))?;
     }
-    match rules::broken_by(&cell) {
+    match rules::forbidding(&cell, &GivenStores::default()) {
         Some(rule) => Err(CliError::usage(format!("--cell: {} ({})", rule.because, rule.id))),
         None => Ok(cell),
     }

@@ -10,6 +10,7 @@ mod error;
 mod evidence;
 mod explain;
 mod gate;
+mod given;
 mod gsh;
 mod history;
 mod inputs;

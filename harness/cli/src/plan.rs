@@ -92,7 +92,7 @@ pub(crate) fn for_run(args: &args::Run, offers: &[Need], budget: Option<Euros>) 
 fn made_before(matrix: &Path, file: &Path) -> Result<(Matrix, Plan), CliError> {
     let bad = || CliError::usage(format!("`{}` is no plan", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| bad().because(&e))?;
-    let plan: Plan =
+    let mut plan: Plan =
         serde_json::from_str(&text).map_err(|e| bad().because(&e).hint("write one with gsh plan --output"))?;
     let matrix_file = matrix;
     let matrix = read(matrix)?;
@@ -107,6 +107,8 @@ fn made_before(matrix: &Path, file: &Path) -> Result<(Matrix, Plan), CliError> {
     if plan.cells.is_empty() {
         return Err(bad().hint("it has no cells; zero planned subjects is never success"));
     }
+    // Where secrets are sent is for the matrix file to say.
+    plan.stores = matrix.stores.clone();
     Ok((matrix, plan))
 }
 
@@ -304,6 +306,13 @@ fn text(plan: &Plan) -> String {
             out.push_str(&format!("; {} of {} durations are guesses", estimate.guessed, plan.cells.len()));
         }
         out.push('\n');
+    }
+    if !plan.stores.is_empty() {
+        let s3 = plan.stores.s3.as_ref().map(|s3| s3.endpoint.clone());
+        let registry = plan.stores.registry.as_ref().map(|registry| registry.url.clone());
+        let used = plan.cells.iter().filter(|c| !plan.stores.serve(&c.cell).is_empty()).count();
+        let given: Vec<String> = s3.into_iter().chain(registry).collect();
+        out.push_str(&format!("\nstores given by the matrix: {}, used by {used} cells\n", given.join(" and ")));
     }
     if !plan.infeasible.is_empty() {
         out.push_str("\nvalues that no cell can have:\n");

@@ -81,8 +81,8 @@ pub(crate) fn same(header: &RunHeader, provider: &str, evidence: Evidence, input
         kept
     };
     if installed(&header.inputs) != installed(inputs) {
-        return Err(CliError::usage("the run was begun with another installer, template or commit")
-            .hint("give the same --installer, --repository, --community and --subject-commit as before"));
+        return Err(CliError::usage("the run was begun with another installer, template, commit or given store")
+            .hint("give the same --installer, --repository, --community and --subject-commit as before, and the matrix file with the same stores"));
     }
     Ok(())
 }

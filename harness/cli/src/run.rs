@@ -111,6 +111,7 @@ async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     let clusters = wiring::ClusterSettings::read(args)?;
     wiring::check(&args.account)?;
     let (matrix, plan) = crate::plan::for_run(args, &wiring::OFFERS, args.room.budget)?;
+    let clusters = clusters.with_stores(crate::given::stores(&args.selected.matrix, &plan)?);
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
     let settings = settings(args, matrix.patience, args.room.budget);
     let memory = Memory::of(args)?;
@@ -141,6 +142,7 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
     let clusters = wiring::ClusterSettings::read(args)?;
     let which = resume::account(&args.account, &header);
     wiring::check(&which)?;
+    let clusters = clusters.with_stores(crate::given::stores(&args.selected.matrix, &plan)?);
     let inputs = crate::inputs::of(args, &plan, &clusters.installer())?;
     let settings = settings(args, resume::patience(&args.selected.matrix, &plan), state.budget);
     let memory = Memory::of(args)?;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use gsh_engine::provider::Stores;
 use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
 use gsh_gitpod::install::GitpodInstaller;
@@ -29,6 +30,7 @@ pub(crate) struct ClusterSettings {
     installer: Option<PathBuf>,
     repository: Option<String>,
     certificate: Option<GivenCertificate>,
+    stores: Stores,
 }
 
 impl ClusterSettings {
@@ -70,7 +72,13 @@ impl ClusterSettings {
             installer: args.installer.clone(),
             repository: args.repository.clone(),
             certificate,
+            stores: Stores::default(),
         })
+    }
+
+    /// The same with stores that are there already.
+    pub(crate) fn with_stores(self, stores: Stores) -> Self {
+        Self { stores, ..self }
     }
 
     /// The installer as the arguments want it.
@@ -92,7 +100,9 @@ impl ClusterSettings {
 
     /// Secrets that the arguments brought in.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.certificate.iter().map(|c| &c.key)
+        let s3 = self.stores.s3.iter().flat_map(|s3| [&s3.access_key, &s3.secret_key]);
+        let registry = self.stores.registry.iter().map(|registry| &registry.password);
+        self.certificate.iter().map(|c| &c.key).chain(s3).chain(registry)
     }
 }
 
@@ -219,6 +229,7 @@ impl Account {
             open_ports: clusters.open_ports,
             warm: clusters.warm,
             community: clusters.community,
+            stores: clusters.stores,
             spending,
             ..HetznerConfig::cloud(self.token.clone())
         })

@@ -52,7 +52,7 @@ pub(crate) async fn run<P: Provider, I: Installer>(
             break;
         }
         let lease = LeaseId::new(&job.run, number, attempt);
-        let afforded = till.reserve(&cx, &job.provider, &job.settings, &planned, &lease).await;
+        let afforded = till.reserve(&cx, &job.provider, &job.settings, (&job.plan, &planned), &lease).await;
         if attempt == first {
             scribe.cx = cx.within(job.settings.patience.cell);
         }

@@ -6,6 +6,7 @@ use gsh_model::axis::{Cell, CellId};
 use gsh_model::budget::{Meter, Quote};
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use gsh_model::scenario::Need;
+use gsh_model::stores::{self, StoreKind};
 use jiff::Timestamp;
 
 use crate::cx::Cx;
@@ -113,6 +114,29 @@ pub struct Stores {
     pub s3: Option<S3Store>,
 }
 
+impl Stores {
+    /// Of the stores that a cell wants, those that are here.
+    #[must_use]
+    pub fn serve(&self, cell: &Cell) -> Vec<StoreKind> {
+        let mut serve = stores::wanted(cell);
+        serve.retain(|kind| match kind {
+            StoreKind::Database => self.database.is_some(),
+            StoreKind::Registry => self.registry.is_some(),
+            StoreKind::S3 => self.s3.is_some(),
+        });
+        serve
+    }
+}
+
+/// Where a store comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// gsh brought it up for one lease, and removes it with everything in it.
+    Made,
+    /// Somebody has it; what is written stays there.
+    Given,
+}
+
 /// An external MySQL 5.7 with the logical database `gitpod`.
 #[derive(Debug, Clone)]
 pub struct DatabaseStore {
@@ -139,6 +163,8 @@ pub struct RegistryStore {
     pub password: Secret,
     /// PEM of the CA that signed its certificate, when that is not publicly trusted.
     pub ca_pem: Option<String>,
+    /// Whose it is.
+    pub origin: Origin,
 }
 
 /// An external S3 store.
@@ -158,6 +184,8 @@ pub struct S3Store {
     pub secret_key: Secret,
     /// Plain HTTP.
     pub insecure: bool,
+    /// Whose it is.
+    pub origin: Origin,
 }
 
 /// A reachable k3s.

@@ -1,4 +1,4 @@
-//! How the runner reaches names and ports, like curl's `--connect-to`.
+//! How the runner reaches names and ports, like curl's `--connect-to`, and whose certificates are public there.
 //!
 //! Two uses: the domain of an installation under test is in no public DNS, and where a runner may not bind privileged
 //! ports the embedded world listens elsewhere. Every connection of the harness asks here first; nobody above the doors
@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Reach {
     ports: BTreeMap<u16, u16>,
     elsewhere: BTreeMap<u16, SocketAddr>,
+    public: Option<String>,
 }
 
 impl Reach {
@@ -24,7 +25,7 @@ impl Reach {
     /// With some ports moved elsewhere on the same address: asked-for port to real port.
     #[must_use]
     pub fn with_ports(ports: BTreeMap<u16, u16>) -> Self {
-        Self { ports, elsewhere: BTreeMap::new() }
+        Self { ports, ..Self::default() }
     }
 
     /// The same with a port that is at another address altogether, whatever address is asked for.
@@ -32,6 +33,19 @@ impl Reach {
     pub fn with_elsewhere(mut self, port: u16, at: SocketAddr) -> Self {
         self.elsewhere.insert(port, at);
         self
+    }
+
+    /// The same where these authorities (PEM) are the public ones, and no others.
+    #[must_use]
+    pub fn with_public(mut self, authorities: impl Into<String>) -> Self {
+        self.public = Some(authorities.into());
+        self
+    }
+
+    /// The public authorities, PEM; nothing where they are those that everybody knows.
+    #[must_use]
+    pub fn public(&self) -> Option<&str> {
+        self.public.as_deref()
     }
 
     /// The real place of an address.

@@ -300,7 +300,7 @@ async fn count_before<P: Provider, I: Installer>(job: &Job<P, I>, state: &RunSta
         let Some(planned) = job.plan.cell(&cell.id) else { continue };
         let look = Cx::unrecorded(Stop::new(), job.settings.patience.teardown);
         // Without prices no lease will be taken either.
-        let Ok(Some(quote)) = till::quote(&look, &job.provider, planned).await else { continue };
+        let Ok(Some(quote)) = till::quote(&look, &job.provider, &job.plan, planned).await else { continue };
         let at_most = quote.up_to(job.settings.lease_hours());
         match lease.end {
             None => till.hold(&lease.lease, at_most),

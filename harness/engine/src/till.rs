@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use gsh_model::budget::{Amount, Euros, Purse, Quote, Reservation, Shape};
+use gsh_model::budget::{Amount, Euros, Purse, Quote, Reservation};
 use gsh_model::lease::LeaseId;
 use gsh_model::outcome::{Finding, Outcome, Why};
-use gsh_model::plan::PlannedCell;
+use gsh_model::plan::{Plan, PlannedCell};
 use tokio::sync::Notify;
 
 use crate::cx::Cx;
@@ -54,11 +54,11 @@ impl Till {
         cx: &Cx,
         provider: &P,
         settings: &Settings,
-        planned: &PlannedCell,
+        (plan, planned): (&Plan, &PlannedCell),
         lease: &LeaseId,
     ) -> Result<(), Denied> {
         let Some(cap) = self.with(|purse| purse.cap()) else { return Ok(()) };
-        let Some(quote) = quote(cx, provider, planned).await.map_err(Denied::Unknown)? else { return Ok(()) };
+        let Some(quote) = quote(cx, provider, plan, planned).await.map_err(Denied::Unknown)? else { return Ok(()) };
         let at_most = quote.up_to(hours(settings));
         loop {
             // Asked for before looking: a settlement in between is not missed.
@@ -93,9 +93,13 @@ impl Till {
 }
 
 /// What a lease of a planned cell costs.
-pub(crate) async fn quote<P: Provider>(cx: &Cx, provider: &P, planned: &PlannedCell) -> Result<Option<Quote>, Failure> {
-    let grows = planned.servers > Shape::of(&planned.cell, false).servers();
-    provider.quote(cx, &planned.cell, grows).await
+pub(crate) async fn quote<P: Provider>(
+    cx: &Cx,
+    provider: &P,
+    plan: &Plan,
+    planned: &PlannedCell,
+) -> Result<Option<Quote>, Failure> {
+    provider.quote(cx, &planned.cell, plan.grows(planned)).await
 }
 
 /// Started hours that a lease can live at most: work, teardown, and what is kept after a failure lives until it expires.

@@ -258,7 +258,7 @@ impl Provider for Cloud {
     }
 
     async fn quote(&self, _: &Cx, cell: &Cell, grows: bool) -> Result<Option<Quote>, Failure> {
-        let machines = u64::from(Shape::of(cell, grows).servers()) * SERVERS;
+        let machines = u64::from(Shape::of(cell, &[], grows).servers()) * SERVERS;
         Ok(Some(Quote { price: price().times(machines), spare: Amount::ZERO }))
     }
 

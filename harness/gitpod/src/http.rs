@@ -10,6 +10,7 @@ use std::time::Duration;
 use gsh_engine::failure::Failure;
 use gsh_engine::installer::Installation;
 use gsh_engine::provider::Cluster;
+use gsh_engine::reach::Reach;
 use gsh_model::outcome::Blame;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -231,17 +232,34 @@ where
 pub(crate) fn client_config(ca_pem: Option<&str>) -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
     match ca_pem {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|e| e.to_string())?;
-                roots.add(certificate).map_err(|e| e.to_string())?;
-            }
-            if roots.is_empty() {
-                return Err("there is no certificate in the text".to_owned());
-            }
-        }
+        Some(pem) => add(&mut roots, pem)?,
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
     }
+    trusting(roots)
+}
+
+/// TLS for a client that trusts the public authorities, as a store's clients in the cluster do, and some private ones.
+pub(crate) fn store_config(reach: &Reach, private: Option<&str>) -> Result<rustls::ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    match reach.public() {
+        Some(pem) => add(&mut roots, pem)?,
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    private.map_or(Ok(()), |pem| add(&mut roots, pem))?;
+    trusting(roots)
+}
+
+/// Adds the certificates of a text, at least one.
+fn add(roots: &mut rustls::RootCertStore, pem: &str) -> Result<(), String> {
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|e| e.to_string())?;
+        roots.add(certificate).map_err(|e| e.to_string())?;
+    }
+    if roots.len() == before { Err("there is no certificate in the text".to_owned()) } else { Ok(()) }
+}
+
+fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

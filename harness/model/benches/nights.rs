@@ -107,7 +107,7 @@ fn planned(matrix: &Matrix, selection: &Selection) -> Vec<Cell> {
 /// The base, then cells in the order of `next` as long as the money lasts.
 fn filled(base: Cell, next: impl Iterator<Item = Cell>) -> Vec<Cell> {
     let (prices, budget) = (prices(), BUDGET.parse::<Euros>().expect("an amount"));
-    let cost = |cell: &Cell| prices.lease(Shape::of(cell, false)).expected(1).gross;
+    let cost = |cell: &Cell| prices.lease(Shape::of(cell, &[], false)).expected(1).gross;
     let mut spent = cost(&base);
     let mut cells = vec![base];
     for cell in next {
@@ -130,7 +130,7 @@ fn recorded(n: i64, at: Timestamp, cells: &[Cell], luck: &mut Dice) -> RunSummar
         CellSummary {
             id: cell.id(),
             axes: cell.clone(),
-            servers: Shape::of(cell, false).servers(),
+            servers: Shape::of(cell, &[], false).servers(),
             took_s: 1800,
             cost: None,
             subjects: vec![

@@ -25,6 +25,13 @@ storage = ["incluster", "s3", "s3-multibucket"]
 size = ["single", "small"]
 k3s = ["v1.24.17+k3s1", "v1.24.8+k3s1", "v1.23.9+k3s1"]
 tls = ["private-ca", "byo"]
+[stores.s3]
+endpoint = "https://s3.example.com"
+region = "eu"
+bucket = "content"
+registry-bucket = "images"
+access-key-from = "GSH_ACCESS"
+secret-key-from = "GSH_SECRET"
 "#;
 
 fn main() {

@@ -11,8 +11,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::axis::{Cell, Database, Registry, Size, Storage};
+use crate::axis::{Cell, Size};
 use crate::lease::LeaseId;
+use crate::stores::{self, StoreKind};
 
 /// Decimal places that are kept. The account's price list has 16 in gross prices.
 const PLACES: usize = 16;
@@ -243,18 +244,16 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of a cell; `grows` when a scenario adds a node.
+    /// The shape of a cell that gets these stores from elsewhere; `grows` when a scenario adds a node.
     #[must_use]
-    pub fn of(cell: &Cell, grows: bool) -> Self {
+    pub fn of(cell: &Cell, served: &[StoreKind], grows: bool) -> Self {
         let (workers, managers, balancers) = match cell.size {
             Size::Single => (1, 0, 0),
             Size::Small => (2, 0, 1),
             Size::Medium => (3, 3, 2),
         };
-        let external = cell.database != Database::InCluster
-            || cell.registry != Registry::InCluster
-            || cell.storage != Storage::InCluster;
-        Self { workers: workers + u32::from(grows), managers: managers + u32::from(external), balancers }
+        let machine = u32::from(stores::leave_open(cell, served));
+        Self { workers: workers + u32::from(grows), managers: managers + machine, balancers }
     }
 
     /// All machines.
@@ -487,6 +486,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::axis::Database;
 
     fn euros(text: &str) -> Euros {
         text.parse().expect("an amount")
@@ -538,7 +538,8 @@ mod tests {
             balancer: by_hour(amount("0.012", "0.015")),
             spare_hours: 2,
         };
-        let medium = Shape::of(&Cell { size: Size::Medium, database: Database::External, ..Cell::default() }, true);
+        let medium =
+            Shape::of(&Cell { size: Size::Medium, database: Database::External, ..Cell::default() }, &[], true);
         assert_eq!(medium, Shape { workers: 4, managers: 4, balancers: 2 });
         let quote = list.lease(medium);
         assert_eq!(quote.price.hourly, amount("0.184", "0.27"));

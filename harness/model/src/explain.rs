@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::axis::{AxisName, Cell, CellId};
+use crate::budget::Shape;
 use crate::check::CheckName;
 use crate::cover::space::{Row, Space, sift};
 use crate::cover::tuples::Tuples;
 use crate::matrix::Matrix;
 use crate::outcome::{Outcome, Subject};
-use crate::rules;
 use crate::run::RunState;
+use crate::stores::GivenStores;
 use crate::tuple::Tuple;
 
 /// A cell with the culprit passes all the same this often: not every defect shows every time.
@@ -164,7 +165,7 @@ pub fn explain(runs: &[RunState], matrix: &Matrix) -> Vec<Explanation> {
                 passing: evidence.passing.len(),
                 suspicions,
                 unrelated: rounded(weighed.iter().filter(|(values, _)| values.is_empty()).map(|(_, p)| p).sum()),
-                deciding: deciding(&space, &weighed, &known),
+                deciding: deciding(&space, &matrix.stores, &weighed, &known),
             }
         })
         .collect();
@@ -245,14 +246,17 @@ fn likelihood_of_chance(evidence: &Evidence) -> f64 {
 }
 
 /// The cells, not seen yet, whose results tell the suspicions apart best for their price.
-fn deciding(space: &Space, weighed: &[(Values, f64)], known: &[Row]) -> Vec<Deciding> {
+fn deciding(space: &Space, given: &GivenStores, weighed: &[(Values, f64)], known: &[Row]) -> Vec<Deciding> {
     if weighed.first().is_none_or(|(_, probability)| *probability >= SETTLED) {
         return Vec::new();
     }
     let mut groups: Vec<Vec<usize>> = vec![(0..weighed.len()).collect()];
     let mut chosen: Vec<Deciding> = Vec::new();
     let mut taken: Vec<Row> = known.to_vec();
-    let servers = |row: &Row| rules::servers(&space.cell(row));
+    let servers = |row: &Row| {
+        let cell = space.cell(row);
+        Shape::of(&cell, &given.serve(&cell), false).servers()
+    };
     // The price of a row needs its cell; there are only a few kinds of rows by price.
     let prices: Vec<u32> = space.valid.iter().map(servers).collect();
     while chosen.len() < DECIDING {

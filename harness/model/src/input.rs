@@ -18,6 +18,8 @@ pub enum InputKind {
     Template,
     /// An installer: an image by its reference, or a local program by its content.
     Installer,
+    /// A store that the matrix file gives, by its kind and address; with a private authority, by the digest of that.
+    Store,
 }
 
 impl fmt::Display for InputKind {
@@ -27,6 +29,7 @@ impl fmt::Display for InputKind {
             Self::Matrix => "matrix",
             Self::Template => "template",
             Self::Installer => "installer",
+            Self::Store => "store",
         })
     }
 }
@@ -45,7 +48,7 @@ pub struct Input {
 }
 
 /// Inputs as a table, to be compared: `distribution`, `matrix`, `templates`, `installer` (with its name, where there are
-/// several), each with its digest in hex, or with its name where no digest is known.
+/// several), `store s3`, `store registry`, each with its digest in hex, or with its name where no digest is known.
 #[must_use]
 pub fn by_name(inputs: &[Input]) -> BTreeMap<String, String> {
     let installers = inputs.iter().filter(|i| i.kind == InputKind::Installer).count();
@@ -55,8 +58,17 @@ pub fn by_name(inputs: &[Input]) -> BTreeMap<String, String> {
         InputKind::Template => "templates".to_owned(),
         InputKind::Installer if installers == 1 => "installer".to_owned(),
         InputKind::Installer => format!("installer {}", input.name),
+        InputKind::Store => format!("store {}", input.name.split(' ').next().unwrap_or_default()),
     };
-    inputs.iter().map(|i| (key(i), i.digest.as_ref().map_or_else(|| i.name.clone(), |d| d.hex().to_owned()))).collect()
+    // The address of a store says more than the authority behind its certificate.
+    let value = |i: &Input| match (&i.digest, i.kind) {
+        (Some(digest), InputKind::Commit | InputKind::Matrix | InputKind::Template | InputKind::Installer) => {
+            digest.hex().to_owned()
+        }
+        (Some(digest), InputKind::Store) => format!("{}, authority {}", i.name, digest.hex()),
+        (None, _) => i.name.clone(),
+    };
+    inputs.iter().map(|i| (key(i), value(i))).collect()
 }
 
 /// A digest with its algorithm, as text `sha256:<64 hex digits>` or `gitCommit:<40 or 64 hex digits>`; the algorithms are

@@ -24,5 +24,6 @@ pub mod scenario;
 pub(crate) mod schedule;
 pub mod select;
 pub mod shard;
+pub mod stores;
 pub mod tonight;
 pub mod tuple;

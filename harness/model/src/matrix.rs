@@ -22,9 +22,12 @@
 //! install = "45m"
 //! ```
 //!
+//! The section `[stores]` has a reader of its own.
+//!
 //! Errors name line and column, and what was probably meant.
 
 mod schema;
+mod stores;
 
 use std::ops::Range;
 
@@ -33,11 +36,12 @@ use toml_edit::{Document, Item, Table};
 
 use crate::axis::{AxisName, Cell};
 use crate::rules;
+use crate::stores::GivenStores;
 
 pub use schema::schema;
 
 /// Keys of the file.
-const KEYS: [&str; 5] = ["axes", "exclude", "include", "tag", "patience"];
+const KEYS: [&str; 6] = ["axes", "exclude", "include", "tag", "patience", "stores"];
 /// Keys of `[patience]`.
 const PATIENCE_KEYS: [&str; 6] = ["run", "cell", "provision", "install", "scenario", "teardown"];
 
@@ -56,6 +60,8 @@ pub struct Matrix {
     pub tags: Vec<(String, Partial)>,
     /// Time limits, where the file sets them.
     pub patience: Patience,
+    /// External stores that are there already.
+    pub stores: GivenStores,
 }
 
 /// Some axes with one value each, and why.
@@ -258,6 +264,7 @@ impl Matrix {
         let root = document.as_table();
         let mut given: Vec<(AxisName, Vec<String>)> = Vec::new();
         let mut patience = Patience::default();
+        let mut stores = GivenStores::default();
         for (key, item) in root {
             let span = root.key(key).and_then(toml_edit::Key::span);
             match key {
@@ -285,6 +292,7 @@ impl Matrix {
                     }
                 }
                 "patience" => patience = read_patience(&reader, reader.table("patience", item)?)?,
+                "stores" => stores = stores::read(&reader, reader.table("stores", item)?)?,
                 "exclude" | "include" | "tag" => {}
                 _ => return Err(reader.unknown(span, "key", key, KEYS)),
             }
@@ -304,6 +312,7 @@ impl Matrix {
             includes: Vec::new(),
             tags: Vec::new(),
             patience,
+            stores,
         };
         if let Some(item) = root.get("exclude") {
             for (partial, span) in reader.partials("exclude", item)? {
@@ -330,7 +339,7 @@ impl Matrix {
                 for (axis, value) in &partial.values {
                     cell.set(*axis, value).map_err(|e| reader.error(span.clone(), e.to_string(), None))?;
                 }
-                if let Some(rule) = rules::broken_by(&cell) {
+                if let Some(rule) = rules::forbidding(&cell, &matrix.stores) {
                     return Err(reader.error(
                         span,
                         format!("this include makes no sense: {}", rule.because),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::axis::{AxisName, Cell, CellId, SshGateway};
-use crate::budget::{Amount, PriceList};
+use crate::budget::{Amount, PriceList, Shape};
 use crate::cover::space::{Sifted, Space, sift};
 use crate::cover::tuples::Tuples;
 use crate::cover::{self, Chosen, Cover};
@@ -19,6 +19,7 @@ use crate::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
 use crate::schedule::makespan;
 use crate::select::{Select, SelectError};
 use crate::shard::{self, Shard, ShardId};
+use crate::stores::GivenStores;
 use crate::tonight::{self, Limits, Toll};
 use crate::tuple::Tuple;
 
@@ -149,6 +150,9 @@ pub struct Plan {
     pub cells: Vec<PlannedCell>,
     /// The scenarios as data.
     pub scenarios: Vec<ScenarioSpec>,
+    /// External stores that are given, so that no machine is ordered for them.
+    #[serde(default, skip_serializing_if = "GivenStores::is_empty")]
+    pub stores: GivenStores,
     /// What was left out.
     pub left_out: Vec<LeftOut>,
     /// Values that no cell can have, and why.
@@ -187,6 +191,20 @@ impl Plan {
             None => true,
             Some(shard) => shard.is_some_and(|s| s.cells.contains(&cell.id)),
         })
+    }
+
+    /// Whether some scenario adds a node to a cell.
+    #[must_use]
+    pub fn grows(&self, planned: &PlannedCell) -> bool {
+        let adds = |s: &ScenarioSpec| s.impact == Impact::AddsNode;
+        let runs = |s: &ScenarioSpec| planned.scenarios.iter().any(|p| p.scenario == s.id && p.skip.is_none());
+        self.scenarios.iter().any(|s| adds(s) && runs(s))
+    }
+
+    /// What a cell consists of.
+    #[must_use]
+    pub fn shape(&self, planned: &PlannedCell) -> Shape {
+        Shape::of(&planned.cell, &self.stores.serve(&planned.cell), self.grows(planned))
     }
 
     /// The planned cell with this id.
@@ -310,10 +328,11 @@ pub fn plan(
         let adds = |spec: &&&ScenarioSpec| spec.impact == Impact::AddsNode && unmet(spec, cell, offers).is_none();
         scenarios.iter().filter(adds).any(|spec| wanted(cell, spec))
     };
+    let shape = |cell: &Cell| Shape::of(cell, &matrix.stores.serve(cell), grows(cell));
     let toll = |cell: &Cell| {
         let here = scenarios.iter().filter(|spec| wanted(cell, spec) && unmet(spec, cell, offers).is_none());
         let seconds = expectations.duration(cell, here.count()).seconds;
-        Toll { seconds, cost: expectations.cost(cell, grows(cell), seconds, selection.prices.as_ref()) }
+        Toll { seconds, cost: expectations.cost(shape(cell), seconds, selection.prices.as_ref()) }
     };
     let chosen = if !selection.only.is_empty() {
         only(&space, matrix, &selection.only)?
@@ -347,7 +366,7 @@ pub fn plan(
                 .collect();
             PlannedCell {
                 id: cell.id(),
-                servers: rules::servers(&cell) + u32::from(grows(&cell)),
+                servers: shape(&cell).servers(),
                 why,
                 scenarios: planned,
                 expected_s: Some(toll(&cell).seconds),
@@ -374,6 +393,7 @@ pub fn plan(
         cover: selection.cover,
         cells,
         scenarios: scenarios.into_iter().cloned().collect(),
+        stores: matrix.stores.clone(),
         left_out,
         infeasible,
         coverage: Some(coverage),
@@ -421,7 +441,7 @@ fn must_fit(musts: &[(Cell, String)], limits: Limits, toll: &impl Fn(&Cell) -> T
 fn only(space: &Space, matrix: &Matrix, cells: &[(Cell, String)]) -> Result<Vec<Chosen>, PlanError> {
     let check = |(cell, why): &(Cell, String)| {
         if space.row(cell).is_none() {
-            let rule = rules::broken_by(cell).map(|r| r.because.to_owned());
+            let rule = rules::forbidding(cell, &matrix.stores).map(|r| r.because.to_owned());
             let exclude = || matrix.excludes.iter().find(|e| e.matches(cell)).map(|e| e.because.clone());
             let reason = rule.or_else(exclude).unwrap_or_else(|| "the selection or the axes leave it out".to_owned());
             return Err(PlanError::NotValid { cell: cell.id(), reason });

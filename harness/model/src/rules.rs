@@ -4,6 +4,7 @@
 //! finding that out is what gsh is for.
 
 use crate::axis::{AxisName, Cell, Database, Registry, Shift};
+use crate::stores::GivenStores;
 
 /// One reason why cells make no sense.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub struct Rule {
     pub excludes: fn(&Cell) -> bool,
 }
 
-/// Every rule.
+/// Every rule that holds whatever is given.
 pub const RULES: &[Rule] = &[
     Rule {
         id: "shiftfs-needs-cgroup-v1",
@@ -52,31 +53,48 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// The first rule that takes this cell out.
+/// Holds as long as no S3 store is given.
+const NO_STORE: Rule = Rule {
+    id: "registry-on-s3-needs-a-given-store",
+    because: "the registry in the cluster takes only an HTTPS store with a public certificate, which gsh cannot bring up: give one in [stores.s3]",
+    axes: &[AxisName::Registry],
+    excludes: |c| c.registry == Registry::InClusterS3,
+};
+
+/// Holds as long as the S3 store that is given is one without TLS.
+const NO_TLS: Rule = Rule {
+    id: "registry-on-s3-needs-https",
+    because: "the registry in the cluster takes only an HTTPS store, and `endpoint` of [stores.s3] is plain HTTP",
+    ..NO_STORE
+};
+
+/// The rules that hold where these stores are given.
+pub fn holding(given: &GivenStores) -> impl Iterator<Item = &'static Rule> {
+    let lacking = match &given.s3 {
+        None => Some(&NO_STORE),
+        Some(s3) if !s3.is_secure() => Some(&NO_TLS),
+        Some(_) => None,
+    };
+    RULES.iter().chain(lacking)
+}
+
+/// The first rule that takes this cell out, wherever it runs: what is somebody's own has the stores that it has.
 #[must_use]
 pub fn broken_by(cell: &Cell) -> Option<&'static Rule> {
     RULES.iter().find(|rule| (rule.excludes)(cell))
 }
 
-/// Servers that a cell of this kind occupies, without those that a scenario adds.
+/// The first rule that takes this cell out where gsh provisions it and these stores are given.
 #[must_use]
-pub fn servers(cell: &Cell) -> u32 {
-    use crate::axis::{Size, Storage};
-    let nodes = match cell.size {
-        Size::Single => 1,
-        Size::Small => 2,
-        Size::Medium => 6,
-    };
-    let external = cell.database != Database::InCluster
-        || cell.registry != Registry::InCluster
-        || cell.storage != Storage::InCluster;
-    nodes + u32::from(external)
+pub fn forbidding(cell: &Cell, given: &GivenStores) -> Option<&'static Rule> {
+    holding(given).find(|rule| (rule.excludes)(cell))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::axis::Size;
+    use crate::stores::tests::given;
 
     #[test]
     fn each_rule_takes_out_what_it_says_and_not_the_default() {
@@ -133,8 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn external_stores_take_a_server() {
-        assert_eq!(servers(&Cell::default()), 1);
-        assert_eq!(servers(&Cell { size: Size::Medium, database: Database::External, ..Cell::default() }), 7);
+    fn a_registry_on_s3_needs_a_store_over_https() {
+        let cell = Cell { registry: Registry::InClusterS3, ..Cell::default() };
+        let by = |given: &GivenStores| forbidding(&cell, given).map(|r| r.id);
+        assert_eq!(by(&GivenStores::default()), Some("registry-on-s3-needs-a-given-store"));
+        assert_eq!(by(&given()), None);
+        let mut plain = given();
+        plain.s3.as_mut().expect("a store").endpoint = "http://s3.example.com".to_owned();
+        assert_eq!(by(&plain), Some("registry-on-s3-needs-https"));
+        assert!(broken_by(&cell).is_none(), "an installation that somebody has may well be like this");
     }
 }

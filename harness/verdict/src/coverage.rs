@@ -25,7 +25,8 @@ impl<'a> Space<'a> {
     /// The combinations of `t` axes (1 to 3; of all, where fewer vary) that appear in a cell which rules and excludes leave in.
     #[must_use]
     pub fn new(matrix: &'a Matrix, t: usize) -> Self {
-        let supported = |c: &Cell| rules::broken_by(c).is_none() && !matrix.excludes.iter().any(|e| e.matches(c));
+        let supported =
+            |c: &Cell| rules::forbidding(c, &matrix.stores).is_none() && !matrix.excludes.iter().any(|e| e.matches(c));
         let valid: Vec<Cell> = matrix.cells().filter(supported).collect();
         // An axis of one value combines with everything and tells nothing.
         let mut axes: Vec<usize> = (0..matrix.axes.len()).filter(|a| matrix.axes[*a].1.len() > 1).collect();

@@ -1,7 +1,7 @@
 //! Which cells could be run for the evidence that is missing, and what that would cost.
 
 use gsh_model::axis::Cell;
-use gsh_model::rules;
+use gsh_model::budget::Shape;
 
 use crate::coverage::Space;
 use crate::facts::{Facts, Place, Standing};
@@ -31,7 +31,12 @@ pub(crate) fn cells(case: &Case<'_>, facts: &Facts<'_>) -> Vec<Missing> {
         let space = Space::new(matrix, wanted.t);
         for (cell, gain) in space.completing(have, MOST) {
             let what = if gain == 1 { "combination" } else { "combinations" };
-            missing.push(named(case, &cell, rules::servers(&cell), format!("{gain} {what} that no cell proves")));
+            missing.push(named(
+                case,
+                &cell,
+                Shape::of(&cell, &matrix.stores.serve(&cell), false).servers(),
+                format!("{gain} {what} that no cell proves"),
+            ));
         }
     }
     missing

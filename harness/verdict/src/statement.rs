@@ -91,9 +91,10 @@ fn file(source: &Source) -> Value {
     descriptor(&source.name, "sha256", &source.sha256)
 }
 
-/// What is released: the commit and what belongs to it.
+/// What is released: the commit and what belongs to it. A store is only where it was tried.
 fn subjects(inputs: &[Input]) -> Vec<Value> {
-    let known = inputs.iter().filter_map(|i| i.digest.as_ref().map(|d| descriptor(&i.name, d.algorithm(), d.hex())));
+    let released = inputs.iter().filter(|i| i.kind != InputKind::Store);
+    let known = released.filter_map(|i| i.digest.as_ref().map(|d| descriptor(&i.name, d.algorithm(), d.hex())));
     known.collect()
 }
 

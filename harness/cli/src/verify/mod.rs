@@ -29,6 +29,7 @@ use gsh_model::matrix::nearest;
 use gsh_model::outcome::Evidence;
 use gsh_model::plan::{Plan, PlannedCell, PlannedScenario, unmet};
 use gsh_model::scenario::{Impact, Need, ScenarioSpec};
+use gsh_model::stores::GivenStores;
 use gsh_providers::attached::{Attached, AttachedConfig, Mode, machine};
 use gsh_reports::format::{Format, render};
 use jiff::Timestamp;
@@ -234,6 +235,7 @@ fn plan(target: &Target, chosen: &[ScenarioSpec], offers: &[Need]) -> Result<Pla
         cover: Cover::Full,
         cells: vec![PlannedCell { id: cell.id(), cell, why, servers, scenarios, expected_s: None }],
         scenarios: chosen.to_vec(),
+        stores: GivenStores::default(),
         left_out: Vec::new(),
         infeasible: Vec::new(),
         coverage: None,

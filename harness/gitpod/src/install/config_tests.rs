@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
-use gsh_engine::provider::{DatabaseStore, RegistryStore, S3Store, Site, Stores};
+use gsh_engine::provider::{DatabaseStore, Origin, RegistryStore, S3Store, Site, Stores};
 use gsh_engine::secret::Secret;
 use gsh_engine::stop::Stop;
 use gsh_model::axis::{AxisName, Cell};
@@ -37,6 +37,7 @@ fn stores() -> Stores {
             username: "robot".to_owned(),
             password: Secret::new("password", "registry-password"),
             ca_pem: Some("registry authority\n".to_owned()),
+            origin: Origin::Given,
         }),
         s3: Some(S3Store {
             endpoint: "s3.example.org".to_owned(),
@@ -46,6 +47,7 @@ fn stores() -> Stores {
             access_key: Secret::new("access", "access-key"),
             secret_key: Secret::new("secret", "secret-key"),
             insecure: false,
+            origin: Origin::Given,
         }),
     }
 }

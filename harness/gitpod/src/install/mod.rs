@@ -42,6 +42,7 @@ use crate::api::Api;
 use crate::follow::Follow;
 use crate::http::Front;
 use crate::settings::Settings;
+use crate::stores::given;
 
 /// Installs Gitpod.
 #[derive(Debug, Clone)]
@@ -171,6 +172,7 @@ impl Installer for GitpodInstaller {
             tool.give(cx, &yaml).await
         };
         cx.check("GSH-INS-001", "the cluster is prepared: namespace, names, rights, secrets", ground).await?;
+        given::examine(cx, cluster, cell, NAMESPACE).await?;
         let cert_manager = prepare::cert_manager(cx, &api, patience.cert_manager, patience.crashes);
         cx.check("GSH-INS-002", "cert-manager is ready to issue", cert_manager).await?;
 

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::installer::Installation;
-use gsh_engine::provider::Cluster;
+use gsh_engine::provider::{Cluster, RegistryStore};
+use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
 use gsh_model::axis::Registry as Axis;
 use http::{Method, Request, StatusCode, header};
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio_rustls::TlsConnector;
 
 use super::Place;
-use crate::http::{Reply, client_config, converse};
+use crate::http::{Reply, converse, store_config};
 use crate::probe::Probe;
 
 /// How long one exchange may take.
@@ -32,9 +33,23 @@ pub struct Images {
     /// The value of the header `Authorization`.
     login: Secret,
     ca_pem: Option<String>,
+    reach: Reach,
 }
 
 impl Images {
+    /// One that is handed out with a cluster; nobody is configured with it yet.
+    #[must_use]
+    pub(super) fn handed_out(cx: &Cx, store: &RegistryStore, reach: &Reach) -> Self {
+        let login = STANDARD.encode(format!("{}:{}", store.username, store.password.expose()));
+        Self {
+            url: store.url.clone(),
+            domain: String::new(),
+            login: cx.secret("registry login", format!("Basic {login}")),
+            ca_pem: store.ca_pem.clone(),
+            reach: reach.clone(),
+        }
+    }
+
     /// What the image builder is configured with.
     ///
     /// # Errors
@@ -70,6 +85,7 @@ impl Images {
             domain: installation.domain.clone(),
             login: cx.secret("registry login", format!("Basic {encoded}")),
             ca_pem: (!authorities.is_empty()).then(|| authorities.join("\n")),
+            reach: cluster.reach.clone(),
         })
     }
 
@@ -102,10 +118,8 @@ impl Images {
     /// Host and port, and what stands before the repositories' names.
     fn place(&self) -> (&str, u16, &str) {
         let (authority, prefix) = self.url.split_once('/').unwrap_or((&self.url, ""));
-        match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().unwrap_or(443), prefix),
-            None => (authority, 443, prefix),
-        }
+        let (host, port) = split(authority);
+        (host, port, prefix)
     }
 
     /// Sends one request over HTTPS. Any status is an answer.
@@ -119,8 +133,22 @@ impl Images {
         check: &'static str,
     ) -> Result<Reply, Failure> {
         let (host, port, _) = self.place();
+        self.send_to(probe, (host, port), method, (target, body, login), check).await
+    }
+
+    /// The same to another place: a registry that keeps its blobs in a bucket sends who reads one there.
+    async fn send_to(
+        &self,
+        probe: &Probe,
+        (host, port): (&str, u16),
+        method: Method,
+        (target, body, login): (&str, &[u8], Option<&Secret>),
+        check: &'static str,
+    ) -> Result<Reply, Failure> {
         let expected = format!("the registry {} answers over HTTPS", self.url);
-        let mut request = Request::builder().method(method).uri(target).header(header::HOST, host);
+        // With the port where it is not the usual one: a permission in an address is signed for exactly that.
+        let name = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
+        let mut request = Request::builder().method(method).uri(target).header(header::HOST, name);
         request = request.header(header::CONTENT_LENGTH, body.len());
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/octet-stream");
@@ -132,7 +160,7 @@ impl Images {
         let request = request.map_err(|e| Failure::product(check, expected.clone(), e.to_string()))?;
         let (io, carrier) = probe.connect(host, port, check).await?.split();
         let exchange = async {
-            let tls = std::sync::Arc::new(client_config(self.ca_pem.as_deref())?);
+            let tls = std::sync::Arc::new(store_config(&self.reach, self.ca_pem.as_deref())?);
             let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
             converse(TlsConnector::from(tls).connect(name, io).await?, request).await
         };
@@ -187,7 +215,17 @@ impl Images {
     /// When the registry refuses.
     pub async fn pull(&self, probe: &Probe, digest: &str, check: &'static str) -> Result<Option<Vec<u8>>, Failure> {
         let target = format!("/v2/{}/blobs/sha256:{digest}", self.repository());
-        let reply = self.send(probe, Method::GET, &target, b"", Some(&self.login), check).await?;
+        let mut reply = self.send(probe, Method::GET, &target, b"", Some(&self.login), check).await?;
+        if reply.status == StatusCode::TEMPORARY_REDIRECT {
+            let location = reply.headers.get(header::LOCATION).and_then(|l| l.to_str().ok()).unwrap_or_default();
+            let (authority, rest) = elsewhere(location).ok_or_else(|| {
+                let expected = format!("GET {target} is answered, or sent on to a place over HTTPS");
+                Failure::product(check, expected, format!("it is sent to `{}`", without_query(location)))
+            })?;
+            let to = split(authority);
+            // The place has its own permission in its address; the login is the registry's alone.
+            reply = self.send_to(probe, to, Method::GET, (rest, b"", None), check).await?;
+        }
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
             StatusCode::NOT_FOUND => Ok(None),
@@ -201,6 +239,24 @@ impl Images {
     /// When there is no answer at all.
     pub async fn status_without_login(&self, probe: &Probe, check: &'static str) -> Result<StatusCode, Failure> {
         Ok(self.send(probe, Method::GET, "/v2/", b"", None, check).await?.status)
+    }
+}
+
+/// Host with port, and the rest, of an address over HTTPS.
+fn elsewhere(location: &str) -> Option<(&str, &str)> {
+    let rest = location.strip_prefix("https://")?;
+    rest.find('/').map(|at| rest.split_at(at))
+}
+
+/// What follows the question mark is a permission.
+fn without_query(location: &str) -> &str {
+    location.split('?').next().unwrap_or_default()
+}
+
+fn split(authority: &str) -> (&str, u16) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().unwrap_or(443)),
+        None => (authority, 443),
     }
 }
 

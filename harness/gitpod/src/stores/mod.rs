@@ -2,6 +2,7 @@
 //! them; and a client for each, which speaks through a [`Probe`](crate::probe::Probe).
 
 mod database;
+pub(crate) mod given;
 mod images;
 mod objects;
 mod word;

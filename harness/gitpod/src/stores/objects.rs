@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::provider::Cluster;
+use gsh_engine::provider::{Cluster, S3Store};
+use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
 use gsh_model::axis::Storage as Axis;
 use http::{Method, Request, StatusCode};
@@ -17,7 +18,7 @@ use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
 use super::{Place, Word, container, is_inside};
-use crate::http::{Reply, client_config, converse};
+use crate::http::{Reply, converse, store_config};
 use crate::probe::Probe;
 
 /// How long a signature is good.
@@ -36,9 +37,24 @@ pub struct Objects {
     access_key: Secret,
     secret_key: Secret,
     secure: bool,
+    reach: Reach,
 }
 
 impl Objects {
+    /// One that is handed out with a cluster, with one of its buckets; nobody is configured with it yet.
+    #[must_use]
+    pub(super) fn handed_out(s3: &S3Store, bucket: &str, reach: &Reach) -> Self {
+        Self {
+            endpoint: s3.endpoint.clone(),
+            bucket: Some(bucket.to_owned()),
+            region: s3.region.clone(),
+            access_key: s3.access_key.clone(),
+            secret_key: s3.secret_key.clone(),
+            secure: !s3.insecure,
+            reach: reach.clone(),
+        }
+    }
+
     /// What ws-daemon keeps content with.
     ///
     /// # Errors
@@ -67,6 +83,7 @@ impl Objects {
             access_key,
             secret_key,
             secure: minio["secure"] == true,
+            reach: cluster.reach.clone(),
         })
     }
 
@@ -92,15 +109,15 @@ impl Objects {
         if bucket.is_empty() {
             return Ok(None);
         }
-        let given = cluster.stores.s3.as_ref();
         Ok(Some(Self {
             endpoint: text("REGIONENDPOINT").await?,
             bucket: Some(bucket),
             region: text("REGION").await?,
             access_key: cx.secret("registry access key", text("ACCESSKEY").await?),
             secret_key: cx.secret("registry secret key", text("SECRETKEY").await?),
-            // The product always asks for HTTPS here; a store that is known to have none is looked at without.
-            secure: given.is_none_or(|s3| !s3.insecure),
+            // The installer leaves the registry no choice.
+            secure: true,
+            reach: cluster.reach.clone(),
         }))
     }
 
@@ -171,7 +188,7 @@ impl Objects {
             if !self.secure {
                 return converse(io, request).await;
             }
-            let tls = std::sync::Arc::new(client_config(None)?);
+            let tls = std::sync::Arc::new(store_config(&self.reach, None)?);
             let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
             converse(TlsConnector::from(tls).connect(name, io).await?, request).await
         };

@@ -45,7 +45,7 @@ pub fn check(matrix: &Matrix, selected: impl Fn(&Cell) -> bool, cells: &[Cell], 
 
 /// Why a cell must not be run.
 fn objection(matrix: &Matrix, cell: &Cell) -> Option<String> {
-    let rule = rules::RULES.iter().find(|r| (r.excludes)(cell)).map(|r| r.id.to_owned());
+    let rule = rules::holding(&matrix.stores).find(|r| (r.excludes)(cell)).map(|r| r.id.to_owned());
     let exclude = || matrix.excludes.iter().find(|e| e.matches(cell)).map(|e| format!("exclude: {}", e.because));
     rule.or_else(exclude)
 }

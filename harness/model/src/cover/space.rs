@@ -121,7 +121,7 @@ fn row_at(n: usize, values: &[Vec<String>], stride: &[usize; AXES]) -> Row {
 
 fn bans<'a>(matrix: &'a Matrix, values: &[Vec<String>]) -> Vec<Ban<'a>> {
     let position = |axis: &AxisName| AxisName::CELL.iter().position(|a| a == axis);
-    let rules = rules::RULES.iter().map(|rule| {
+    let rules = rules::holding(&matrix.stores).map(|rule| {
         let axes: Vec<usize> = rule.axes.iter().filter_map(position).collect();
         let hit = table(&axes, values, |cell| (rule.excludes)(cell));
         Ban { by: rule.id, because: rule.because, axes, hit }

@@ -6,6 +6,7 @@ use super::{CellSummary, History};
 use crate::axis::{Cell, CellId, Size};
 use crate::budget::{Amount, PriceList, Shape};
 use crate::outcome::{OutcomeKind, Subject};
+use crate::stores::GivenStores;
 
 /// Results of a cell that count for how long it takes.
 const LATEST: usize = 10;
@@ -31,12 +32,18 @@ impl Forecast {
         Self(Expectations::of(history))
     }
 
-    /// Seconds from order to removal with so many scenarios (a guess where nothing was recorded), and what that costs, where
-    /// prices are given or costs were recorded.
+    /// Seconds from order to removal with so many scenarios (a guess where nothing was recorded), and what that costs with
+    /// these stores given, where prices are given or costs were recorded.
     #[must_use]
-    pub fn cell(&self, cell: &Cell, scenarios: usize, prices: Option<&PriceList>) -> (u64, Option<Amount>) {
+    pub fn cell(
+        &self,
+        cell: &Cell,
+        given: &GivenStores,
+        scenarios: usize,
+        prices: Option<&PriceList>,
+    ) -> (u64, Option<Amount>) {
         let expected = self.0.duration(cell, scenarios);
-        (expected.seconds, self.0.cost(cell, false, expected.seconds, prices))
+        (expected.seconds, self.0.cost(Shape::of(cell, &given.serve(cell), false), expected.seconds, prices))
     }
 }
 
@@ -83,9 +90,8 @@ impl Expectations {
     }
 
     /// What a cell costs: by a price list, or at what a server hour has cost so far.
-    pub(crate) fn cost(&self, cell: &Cell, grows: bool, seconds: u64, prices: Option<&PriceList>) -> Option<Amount> {
+    pub(crate) fn cost(&self, shape: Shape, seconds: u64, prices: Option<&PriceList>) -> Option<Amount> {
         let hours = seconds.div_ceil(3600).max(1);
-        let shape = Shape::of(cell, grows);
         match prices {
             Some(prices) => Some(prices.lease(shape).expected(hours)),
             None if self.server_hours > 0 => {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::stores::{KINDS, REGISTRY_KEYS, S3_KEYS};
 use super::{KEYS, PATIENCE_KEYS, values_of};
 use crate::axis::{AxisName, Cell};
 
@@ -60,6 +61,58 @@ fn of_key(key: &str) -> Value {
                 "required": ["name"],
             }),
         ),
+        "stores" => json!({
+            "description": "stores that somebody already has; gsh brings up the others",
+            "type": "object",
+            "additionalProperties": false,
+            "properties": KINDS.into_iter().map(|kind| (kind.to_owned(), store(kind))).collect::<Map<_, _>>(),
+        }),
+        _ => json!(false),
+    }
+}
+
+fn store(kind: &str) -> Value {
+    let (keys, optional): (&[&str], &[&str]) = match kind {
+        "s3" => (&S3_KEYS, &[]),
+        "registry" => (&REGISTRY_KEYS, &["ca"]),
+        _ => return json!(false),
+    };
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": keys.iter().map(|key| ((*key).to_owned(), of_store(key))).collect::<Map<_, _>>(),
+        "required": keys.iter().filter(|key| !optional.contains(key)).collect::<Vec<_>>(),
+    })
+}
+
+fn of_store(key: &str) -> Value {
+    match key {
+        "endpoint" => json!({
+            "description": "`https://host` or `https://host:port`, without a path",
+            "type": "string",
+            "pattern": "^https?://[A-Za-z0-9.-]+(:[0-9]+)?$",
+        }),
+        "bucket" | "registry-bucket" => json!({
+            "description": "name of a bucket that exists",
+            "type": "string",
+            "pattern": "^[a-z0-9.-]{3,63}$",
+        }),
+        "url" => json!({
+            "description": "`host`, `host:port` or `host/path`, without a scheme",
+            "type": "string",
+            "pattern": "^[A-Za-z0-9.-]+(:[0-9]+)?(/[!-~]*[!-.0-~])?$",
+        }),
+        "ca" => json!({
+            "description": "file with the authority behind the certificate, PEM, beside this file",
+            "type": "string",
+            "pattern": "\\S",
+        }),
+        "access-key-from" | "secret-key-from" | "password-from" => json!({
+            "description": "name of an environment variable; the secret itself stands in no file",
+            "type": "string",
+            "pattern": "^(?=.*_)[A-Z_][A-Z0-9_]*$",
+        }),
+        "region" | "username" => json!({ "type": "string", "pattern": "^[!-~]+$" }),
         _ => json!(false),
     }
 }

@@ -19,6 +19,13 @@ storage = ["incluster", "s3", "s3-multibucket"]
 size = ["single", "small"]
 k3s = ["v1.24.17+k3s1", "v1.24.8+k3s1", "v1.23.9+k3s1"]
 tls = ["private-ca", "byo"]
+[stores.s3]
+endpoint = "https://s3.example.com"
+region = "eu"
+bucket = "content"
+registry-bucket = "images"
+access-key-from = "GSH_ACCESS"
+secret-key-from = "GSH_SECRET"
 "#;
 
 /// Every axis of the product with every value that it names.
@@ -35,6 +42,13 @@ gitpod = ["2022.11.3", "2022.11.1"]
 tls = ["private-ca", "byo"]
 ssh-gateway = ["on", "off"]
 template = ["gsh", "community"]
+[stores.s3]
+endpoint = "https://s3.example.com"
+region = "eu"
+bucket = "content"
+registry-bucket = "images"
+access-key-from = "GSH_ACCESS"
+secret-key-from = "GSH_SECRET"
 "#;
 
 fn covered(matrix: &str, cover: Cover) -> (Matrix, Plan) {

@@ -19,6 +19,13 @@ database = ["incluster", "external", "external-tls"]
 registry = ["incluster", "incluster-s3", "external"]
 size = ["single", "small"]
 tls = ["private-ca", "byo"]
+[stores.s3]
+endpoint = "https://s3.example.com"
+region = "eu"
+bucket = "content"
+registry-bucket = "images"
+access-key-from = "GSH_ACCESS"
+secret-key-from = "GSH_SECRET"
 "#;
 
 fn matrix() -> Matrix {

@@ -52,7 +52,7 @@ impl HetznerProvider {
                 self.community()?;
             }
         }
-        stores::feasible(&request.cell)?;
+        stores::feasible(&request.cell, &self.config.stores)?;
         let shape = topology(&request.lease, request.cell.size);
         let mut base = self.base(cx, request).await?;
         base.image = self.warm_image(cx, &base).await?;
@@ -92,7 +92,10 @@ impl HetznerProvider {
         let ingress = site.as_ref().map_or(made[0].node.public, |(address, _)| *address);
         let records = dns_records(&request.site.domain, ingress, manager.as_ref().map(|(address, _)| *address));
         cx.keep("dns-records.json", &serde_json::to_vec_pretty(&records).unwrap_or_default()).await;
-        let stores = external.map(|(plan, made)| plan.stores(made.node.private.unwrap_or(made.node.public)));
+        let of_machine =
+            |(plan, made): (stores::StorePlan, Made)| plan.stores(made.node.private.unwrap_or(made.node.public));
+        let made_here = external.map(of_machine).unwrap_or_default();
+        let stores = stores::together(&request.cell, &self.config.stores, made_here);
         let workers = u32::try_from(shape.workers.len()).unwrap_or(u32::MAX);
         self.leases.hold(&request.lease, Held { base, join: join_at, workers: AtomicU32::new(workers) });
         Ok(Cluster {
@@ -102,7 +105,7 @@ impl HetznerProvider {
             ingress_inside: ingress,
             kube,
             kubeconfig: config,
-            stores: stores.unwrap_or_default(),
+            stores,
             reach: self.config.reach.clone(),
         })
     }
@@ -280,7 +283,7 @@ impl HetznerProvider {
     }
 
     async fn stores_machine(&self, cx: &Cx, base: &Base) -> Result<Option<(stores::StorePlan, Made)>, Failure> {
-        let Some(wanted) = stores::wanted(&base.request.cell) else {
+        let Some(wanted) = stores::wanted(&base.request.cell, &self.config.stores) else {
             return Ok(None);
         };
         let name = format!("{}-stores", base.request.lease);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gsh_engine::provider::Stores;
 use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
 
@@ -27,6 +28,8 @@ pub struct HetznerConfig {
     pub k3s_install_url: String,
     /// Folder with the distribution's own machine templates, for cells with `template = "community"`.
     pub community: Option<PathBuf>,
+    /// Stores that are there already; for others that a cell wants a machine is ordered.
+    pub stores: Stores,
     /// What machines to order, beyond what a node needs.
     pub machines: MachineChoice,
     /// Ports of the nodes that are open to the world besides the site's own, `9500` for instance.
@@ -54,6 +57,7 @@ impl HetznerConfig {
             runner_address: None,
             k3s_install_url: "https://get.k3s.io".to_owned(),
             community: None,
+            stores: Stores::default(),
             machines: MachineChoice::default(),
             open_ports: Vec::new(),
             warm: WarmStart::default(),

@@ -358,13 +358,13 @@ mod tests {
     fn what_is_built_is_what_is_priced() {
         let lease: LeaseId = "g7f3a-c1-a1".parse().expect("a lease id");
         for size in [Size::Single, Size::Small, Size::Medium] {
-            let (built, shape) = (topology(&lease, size), Shape::of(&Cell { size, ..Cell::default() }, false));
+            let (built, shape) = (topology(&lease, size), Shape::of(&Cell { size, ..Cell::default() }, &[], false));
             let workers = built.members().filter(|m| m.needs() == WORKER).count();
             assert_eq!(u32::try_from(workers).ok(), Some(shape.workers), "{size}");
             assert_eq!(u32::try_from(built.members().count()).ok(), Some(shape.servers()), "{size}");
             assert_eq!(u32::from(built.site_balancer) + u32::from(built.manager_balancer), shape.balancers, "{size}");
         }
-        let stores = Shape::of(&Cell { database: Database::External, ..Cell::default() }, false);
+        let stores = Shape::of(&Cell { database: Database::External, ..Cell::default() }, &[], false);
         assert_eq!(stores.managers, 1, "external stores stand on a machine of the small kind");
     }
 

@@ -114,7 +114,7 @@ impl Provider for HetznerProvider {
     }
 
     async fn quote(&self, cx: &Cx, cell: &Cell, grows: bool) -> Result<Option<Quote>, Failure> {
-        Ok(Some(self.prices(cx, Which::Dearest).await?.lease(Shape::of(cell, grows))))
+        Ok(Some(self.prices(cx, Which::Dearest).await?.lease(Shape::of(cell, &self.config.stores.serve(cell), grows))))
     }
 
     async fn meter(&self, cx: &Cx, lease: &LeaseId) -> Result<Option<Meter>, Failure> {

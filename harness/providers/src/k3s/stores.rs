@@ -1,4 +1,5 @@
-//! The external stores of a cell: one machine with MySQL 5.7, a registry and MinIO in containers, in the lease's network.
+//! The external stores of a cell: those that are given, and for the others one machine with MySQL 5.7, a registry and MinIO
+//! in containers, in the lease's network.
 //!
 //! Its private address is not known when its user-data is written, so the certificate names every address that the small
 //! subnet can give it.
@@ -7,9 +8,10 @@ use std::net::Ipv4Addr;
 
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::provider::{DatabaseStore, RegistryStore, S3Store, Stores};
+use gsh_engine::provider::{DatabaseStore, Origin, RegistryStore, S3Store, Stores};
 use gsh_engine::secret::Secret;
-use gsh_model::axis::{Cell, Database, Os, Registry, Storage};
+use gsh_model::axis::{Cell, Database, Os, Registry};
+use gsh_model::stores::{self, StoreKind};
 use gsh_ssh::KeyPair;
 use rand::Rng;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, SanType};
@@ -23,7 +25,7 @@ const USER: &str = "gitpod";
 const CONTENT_BUCKET: &str = "gitpod-content";
 const REGISTRY_BUCKET: &str = "gitpod-registry";
 
-/// What a cell wants outside of its cluster.
+/// What a machine has to offer to a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     database: Option<Encrypted>,
@@ -37,41 +39,49 @@ enum Encrypted {
     No,
 }
 
-/// What a cell wants; nothing when everything is in the cluster.
+/// What a cell wants and nobody gives; nothing when no machine is needed.
 #[must_use]
-pub fn wanted(cell: &Cell) -> Option<Wanted> {
-    let database = match cell.database {
-        Database::InCluster => None,
-        Database::External => Some(Encrypted::No),
-        Database::ExternalTls => Some(Encrypted::Yes),
+pub fn wanted(cell: &Cell, given: &Stores) -> Option<Wanted> {
+    let given = given.serve(cell);
+    let open = |kind| stores::wanted(cell).contains(&kind) && !given.contains(&kind);
+    let encrypted = match cell.database {
+        Database::InCluster | Database::External => Encrypted::No,
+        Database::ExternalTls => Encrypted::Yes,
     };
-    let (registry, registry_on_s3) = match cell.registry {
-        Registry::InCluster => (false, false),
-        Registry::InClusterS3 => (false, true),
-        Registry::External => (true, false),
+    let wanted = Wanted {
+        database: open(StoreKind::Database).then_some(encrypted),
+        registry: open(StoreKind::Registry),
+        s3: open(StoreKind::S3),
     };
-    let s3 = registry_on_s3
-        || match cell.storage {
-            Storage::InCluster => false,
-            Storage::S3 | Storage::S3MultiBucket => true,
-        };
-    let wanted = Wanted { database, registry, s3 };
     (wanted != Wanted { database: None, registry: false, s3: false }).then_some(wanted)
 }
 
-/// Whether the stores that a cell wants can be brought up here.
+/// Whether a cell can have the stores that it wants. The plan has asked the same; here it is asked before money is spent.
 ///
 /// # Errors
-/// For a registry that keeps its images in a bucket: the installer forces it to HTTPS, and gives it no authority of the
-/// site's own to trust, so that the store of this machine is of no use to it. The product is not to blame for that.
-pub fn feasible(cell: &Cell) -> Result<(), Failure> {
+/// For a registry that keeps its images in a bucket, where no store over HTTPS is given: the installer forces HTTPS, and
+/// gives the registry no authority of the site's own to trust, so that the store of our machine is of no use to it. The
+/// product is not to blame for that.
+pub fn feasible(cell: &Cell, given: &Stores) -> Result<(), Failure> {
     match cell.registry {
         Registry::InCluster | Registry::External => Ok(()),
+        Registry::InClusterS3 if given.s3.as_ref().is_some_and(|s3| !s3.insecure) => Ok(()),
         Registry::InClusterS3 => Err(Failure::harness(
             "GSH-CLOUD-017",
             "an S3 store with a certificate of a public authority, for `registry = incluster-s3`",
-            "the store that gsh brings up has none; take the value out of the matrix",
+            "the store that gsh brings up has none; give one in [stores.s3] of the matrix file",
         )),
+    }
+}
+
+/// The stores of a cell: those that are given, and those of the machine.
+#[must_use]
+pub fn together(cell: &Cell, given: &Stores, made: Stores) -> Stores {
+    let wants = given.serve(cell);
+    Stores {
+        database: made.database,
+        registry: made.registry.or_else(|| given.registry.clone().filter(|_| wants.contains(&StoreKind::Registry))),
+        s3: made.s3.or_else(|| given.s3.clone().filter(|_| wants.contains(&StoreKind::S3))),
     }
 }
 
@@ -147,6 +157,7 @@ impl StorePlan {
             username: USER.to_owned(),
             password: self.password.clone(),
             ca_pem: Some(self.ca_pem.clone()),
+            origin: Origin::Made,
         });
         let s3 = self.wanted.s3.then(|| S3Store {
             endpoint: format!("{address}:9000"),
@@ -156,6 +167,7 @@ impl StorePlan {
             access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
             insecure: true,
+            origin: Origin::Made,
         });
         Stores { database, registry, s3 }
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use gsh_emu_hetzner::EmuHetzner;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_engine::provider::{LeaseRequest, Provider};
+use gsh_engine::provider::{LeaseRequest, Origin, Provider, S3Store, Stores};
 use gsh_engine::secret::Secret;
 use gsh_engine::stop::Stop;
+use gsh_model::axis::Cell;
 use gsh_model::outcome::Blame;
 use gsh_providers::{HetznerConfig, HetznerProvider, MachineChoice};
 use gsh_world::World;
@@ -190,6 +191,41 @@ async fn a_store_that_the_product_could_not_use_is_not_brought_up() {
     let failure = account.acquire().await;
     assert_eq!((failure.finding.check.as_str(), failure.blame), ("GSH-CLOUD-017", Blame::Harness), "{failure}");
     assert_eq!(account.provider.requests_sent(), 0, "nothing was asked of the account");
+    account.end().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_given_takes_no_machine_and_costs_nothing() {
+    let s3 = S3Store {
+        endpoint: "s3.example.com".to_owned(),
+        region: "eu".to_owned(),
+        bucket: "content".to_owned(),
+        registry_bucket: "images".to_owned(),
+        access_key: Secret::new("access", "access"),
+        secret_key: Secret::new("secret", "secret"),
+        insecure: false,
+        origin: Origin::Given,
+    };
+    for (axes, machines) in [
+        (&[("registry", "incluster-s3"), ("storage", "s3")][..], 1),
+        (&[("registry", "incluster-s3"), ("database", "external")], 2),
+    ] {
+        let given = Stores { s3: Some(s3.clone()), ..Stores::default() };
+        let account = account_with("", axes, |config| config.stores = given).await;
+        let cell = &account.request.cell;
+        let cx = account.cx();
+        let dear = account.provider.quote(&cx, cell, false).await.expect("a quote").expect("prices");
+        let plain = account.provider.quote(&cx, &Cell::default(), false).await.expect("a quote").expect("prices");
+        assert_eq!(dear.price.hourly.gross > plain.price.hourly.gross, machines == 2);
+        let failure = account.acquire().await;
+        assert_ne!(failure.finding.check.as_str(), "GSH-CLOUD-017", "{failure}");
+        assert_eq!(account.ours("servers").len(), machines, "{axes:?}");
+        account.release().await;
+        account.end().await;
+    }
+    let plain = Stores { s3: Some(S3Store { insecure: true, ..s3 }), ..Stores::default() };
+    let account = account_with("", &[("registry", "incluster-s3")], |config| config.stores = plain).await;
+    assert_eq!(account.acquire().await.finding.check.as_str(), "GSH-CLOUD-017");
     account.end().await;
 }
 

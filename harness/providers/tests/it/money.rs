@@ -72,7 +72,7 @@ async fn what_a_lease_has_cost_is_never_more_than_it_was_said_to_cost_at_most() 
         account.provider.acquire(&cx(), &request).await.expect_err("no machine ever answers");
         let meter = account.provider.meter(&cx(), &request.lease).await.unwrap().unwrap();
         let bill = meter.read(Timestamp::now());
-        let shape = Shape::of(&request.cell, false);
+        let shape = Shape::of(&request.cell, &[], false);
         let count = |kind: &str| bill.lines.iter().filter(|l| l.kind == kind).count();
         assert_eq!(count("load-balancer"), shape.balancers as usize, "{bill:?}");
         assert_eq!((count("server"), count("primary-ip")), (shape.servers() as usize, shape.servers() as usize));
@@ -164,7 +164,7 @@ async fn a_survey_tells_what_is_not_ours_and_what_has_expired_and_changes_nothin
         LeaseRequest { expires: "2020-01-01T00:00:00Z".parse().unwrap(), ..lease::request(1, &[("size", "single")]) };
     account.provider.acquire(&cx(), &old).await.expect_err("no machine ever answers");
     let before = lease::left(&account.cloud);
-    let survey = account.provider.survey(&cx(), &asked(vec![Shape::of(&old.cell, false)])).await;
+    let survey = account.provider.survey(&cx(), &asked(vec![Shape::of(&old.cell, &[], false)])).await;
     assert_eq!(survey.blocker(), None, "{survey:?}");
     let warnings: Vec<&str> =
         survey.findings.iter().filter(|f| f.weight == Weight::Warning).map(|f| f.text.as_str()).collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gsh_model::axis::Cell;
+use gsh_model::budget::Shape;
 use gsh_model::event::Event;
 use gsh_model::input::{Digest, Input, InputKind};
 use gsh_model::matrix::Matrix;
@@ -379,7 +380,7 @@ impl Case {
                 template: recipe.expect_template.as_ref().map(digest),
             },
             cost: &|cell: &Cell| Cost {
-                cents: Some(u64::from(gsh_model::rules::servers(cell)) * 12),
+                cents: Some(u64::from(Shape::of(cell, &[], false).servers()) * 12),
                 minutes: Some(40),
             },
             now: started + SignedDuration::from_hours(recipe.hours.unwrap_or(6)),
