@@ -118,6 +118,7 @@ const IMPORTS: &[(&str, &[&str], &[&str])] = &[
             "gsh-emu-cluster",
             "gsh-emu-gitpod",
             "gsh-emu-installer",
+            "gsh-emu-stores",
         ],
         HARNESS_ONLY,
     ),

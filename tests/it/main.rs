@@ -27,6 +27,7 @@ mod relay;
 mod schemas;
 mod secrets;
 mod stopping;
+mod stores;
 mod sweep;
 mod unprivileged;
 mod verify;

@@ -1,5 +1,6 @@
 //! Runs the real program in an environment of its own and reads what it left.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -76,6 +77,14 @@ impl Program {
         let mut all = vec!["run", "--provider", "embedded", "--out", &out];
         all.extend(args);
         self.gsh(&all)
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn run_with(&self, args: &[&str], env: &BTreeMap<String, String>) -> Ended {
+        let out = self.out().display().to_string();
+        let mut command = self.command();
+        command.args(["run", "--provider", "embedded", "--out", &out]).args(args).envs(env);
+        self.ended(command.output().expect("gsh starts"))
     }
 
     pub(crate) fn ended(&self, output: Output) -> Ended {

@@ -21,6 +21,12 @@ fn check(name: &str) {
     for (what, limit) in &expect.patience {
         limits.push_str(&format!("{what} = {limit:?}\n"));
     }
+    for (store, section) in &expect.stores {
+        limits.push_str(&format!("[stores.{store}]\n"));
+        for (key, value) in section.as_table().into_iter().flatten() {
+            limits.push_str(&format!("{key} = {value}\n"));
+        }
+    }
     let text = std::fs::read_to_string(&matrix).expect("the matrix") + &limits;
     let matrix = program.write("limited.toml", &text).display().to_string();
     let log = program.folder().join("world.log");
@@ -31,7 +37,7 @@ fn check(name: &str) {
         args.extend(["--scenario", scenario]);
     }
     args.extend(expect.args.iter().map(String::as_str));
-    let ended = program.run(&args);
+    let ended = program.run_with(&args, &expect.env);
     let shown = format!("{name}: {}\n{}\n{}", world.title, ended.stderr, ended.stdout);
 
     for (cell, subject, outcome) in ended.outcomes() {
@@ -102,8 +108,14 @@ worlds!(
     gateway_accepts_any_token,
     gateway_refuses_the_owner,
     gateway_shows_another_host_key,
+    given_registry_wrong_password,
+    given_s3_unknown_authority,
+    given_s3_unreachable,
+    given_s3_without_bucket,
+    given_s3_wrong_key,
     healthy,
     healthy_external_stores,
+    healthy_given_stores,
     healthy_medium,
     healthy_shiftfs,
     healthy_small,
@@ -123,6 +135,7 @@ worlds!(
     quota_exceeded,
     reboot_before_runcmd,
     registry_rate_limited_at_install,
+    registry_without_authorities,
     scale_out_without_capacity,
     server_cannot_be_deleted,
     server_never_boots,

@@ -306,7 +306,7 @@ pub(crate) mod embedded {
             name: "embedded",
             endpoint: world.endpoint(),
             token: Secret::new("API token", world.token()),
-            reach: Reach::with_ports(world.moved_ports()),
+            reach: Reach::with_ports(world.moved_ports()).with_public(world.public_authority()),
             evidence: Evidence::Emulated,
             locations,
             pace: Pace::loopback(),
