@@ -70,7 +70,8 @@ fn put(store: &Store, name: &str, round: usize) {
 }
 
 fn has(object: &Value, round: usize) -> bool {
-    object["metadata"]["name"] == "awaited" && object["data"]["round"] == round.to_string()
+    let text = object["data"]["round"].as_str().unwrap_or_default();
+    object["metadata"]["name"] == "awaited" && text.parse() == Ok(round)
 }
 
 /// Changes the object `pause` after it was asked to, and says when.
