@@ -11,8 +11,10 @@ use gsh_engine::installer::{Installation, WsmanCredentials};
 use gsh_engine::secret::Secret;
 use gsh_engine::stop::Stop;
 use gsh_model::outcome::Blame;
-use gsh_wsman::calls::{DescribeClusterResponse, SubscribeResponse};
-use gsh_wsman::calls::{DescribeWorkspaceResponse, MetadataFilter, StartWorkspaceRequest, StartWorkspaceResponse};
+use gsh_wsman::calls::{
+    DescribeClusterResponse, DescribeWorkspaceRequest, DescribeWorkspaceResponse, MetadataFilter,
+    StartWorkspaceRequest, StartWorkspaceResponse, SubscribeResponse,
+};
 use gsh_wsman::rpc;
 use gsh_wsman::words::WorkspacePhase;
 use gsh_wsman::workspace::{WorkspaceClass, WorkspaceConditions, WorkspaceStatus};
@@ -217,8 +219,12 @@ fn with_status(phase: WorkspacePhase, failed: &'static str) -> Serve {
         }
         rpc::DESCRIBE_WORKSPACE => {
             let conditions = WorkspaceConditions { failed: failed.to_owned(), ..WorkspaceConditions::default() };
-            let status =
-                WorkspaceStatus { phase: phase.into(), conditions: Some(conditions), ..WorkspaceStatus::default() };
+            let status = WorkspaceStatus {
+                id: DescribeWorkspaceRequest::decode(body).expect("a question").id,
+                phase: phase.into(),
+                conditions: Some(conditions),
+                ..WorkspaceStatus::default()
+            };
             let answer = DescribeWorkspaceResponse { status: Some(status), ..DescribeWorkspaceResponse::default() };
             Ok(vec![answer.encode_to_vec()])
         }

@@ -13,6 +13,7 @@ use crate::install::trouble;
 /// Judges one status after the other.
 pub(crate) struct Watcher<'a> {
     id: &'a str,
+    instance: &'a str,
     check: &'static str,
     wanted: WorkspacePhase,
     what: &'a str,
@@ -26,8 +27,14 @@ pub(crate) struct Watcher<'a> {
 pub(crate) type End = Option<Result<WorkspaceStatus, Failure>>;
 
 impl<'a> Watcher<'a> {
-    pub(crate) fn new(id: &'a str, check: &'static str, wanted: WorkspacePhase, what: &'a str) -> Self {
-        Self { id, check, wanted, what, seen: None, trouble: None, broken: false }
+    /// Of an instance of a workspace, by their ids.
+    pub(crate) fn new(
+        (id, instance): (&'a str, &'a str),
+        check: &'static str,
+        wanted: WorkspacePhase,
+        what: &'a str,
+    ) -> Self {
+        Self { id, instance, check, wanted, what, seen: None, trouble: None, broken: false }
     }
 
     /// Whether anything was seen of it.
@@ -36,6 +43,10 @@ impl<'a> Watcher<'a> {
     }
 
     pub(crate) fn see(&mut self, status: WorkspaceStatus) -> End {
+        // Changes are subscribed to by workspace: the last words of an earlier instance of it come this way, too.
+        if status.id != self.instance {
+            return None;
+        }
         // Answers to questions and changes come by different ways; the older of two says nothing.
         if self.seen.as_ref().is_some_and(|seen| seen.status_version > status.status_version) {
             return None;
@@ -116,11 +127,17 @@ mod tests {
 
     fn status(phase: WorkspacePhase, failed: &str, version: u64) -> WorkspaceStatus {
         let conditions = Some(WorkspaceConditions { failed: failed.to_owned(), ..WorkspaceConditions::default() });
-        WorkspaceStatus { phase: phase.into(), conditions, status_version: version, ..WorkspaceStatus::default() }
+        WorkspaceStatus {
+            id: "now".to_owned(),
+            phase: phase.into(),
+            conditions,
+            status_version: version,
+            ..WorkspaceStatus::default()
+        }
     }
 
     fn watcher() -> Watcher<'static> {
-        Watcher::new("amber-lynx-1", "GSH-TST-001", WorkspacePhase::Running, "it is RUNNING")
+        Watcher::new(("amber-lynx-1", "now"), "GSH-TST-001", WorkspacePhase::Running, "it is RUNNING")
     }
 
     fn error(kind: ErrorKind) -> WsmanError {
@@ -154,6 +171,14 @@ mod tests {
         assert!(watcher.see(status(WorkspacePhase::Creating, "", 5)).is_none());
         assert!(watcher.see(status(WorkspacePhase::Running, "", 4)).is_none());
         assert!(watcher.see(status(WorkspacePhase::Running, "", 5)).is_some());
+    }
+
+    #[test]
+    fn an_earlier_instance_of_the_workspace_says_nothing_of_this_one() {
+        let mut watcher = watcher();
+        let earlier = WorkspaceStatus { id: "before".to_owned(), ..status(WorkspacePhase::Stopped, "no disk", 9) };
+        assert!(watcher.see(earlier).is_none() && !watcher.has_seen());
+        assert!(matches!(watcher.see(status(WorkspacePhase::Running, "", 2)), Some(Ok(_))));
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Workspace {
     ) -> Result<WorkspaceStatus, Failure> {
         let what = format!("workspace {} is {phase}", self.id());
         let deadline = cx.deadline().min(Instant::now() + patience);
-        let mut watcher = Watcher::new(self.id(), check, phase, &what);
+        let mut watcher = Watcher::new((self.id(), self.instance()), check, phase, &what);
         let mut changes: Option<Statuses> = None;
         let mut ask = tokio::time::interval(SAFETY_NET);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
