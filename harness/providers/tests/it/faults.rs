@@ -129,7 +129,7 @@ fn whole(site: &Site, played: &Played) -> Vec<String> {
 }
 
 fn say(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    writeln!(std::io::stderr(), "{text}").expect("stderr");
 }
 
 /// Plays all cases at some places.

@@ -222,7 +222,7 @@ async fn schedule(seed: u64) -> Played {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_schedules_of_two_runs_leave_nothing_and_stay_within_the_limit() {
-    let count = std::env::var("GSH_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(SOME);
+    let count = std::env::var_os("GSH_SCHEDULES").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(SOME);
     let began = Instant::now();
     let played: Vec<Played> = futures::stream::iter(0..count).map(schedule).buffer_unordered(AT_A_TIME).collect().await;
     let (requests, tight) =
