@@ -11,9 +11,9 @@ use gsh_model::outcome::Blame;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::AttachParams;
 use rand::Rng;
-use tokio::io::AsyncReadExt;
 
 use crate::api;
+use crate::streams::Streams;
 
 /// Where the tools of a workspace are mounted.
 const LIFT: [&str; 2] = ["/.supervisor/workspacekit", "lift"];
@@ -86,35 +86,16 @@ async fn exec(
 ) -> Result<(String, String), Failure> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(client.clone(), namespace);
     let params = AttachParams::default().container("workspace").stdin(false).stdout(true).stderr(true);
-    let mut process = pods
+    let process = pods
         .exec(pod, argv.iter().copied(), &params)
         .await
         .map_err(|e| api::failure(&e, Blame::Product, check, what))?;
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let (stdout, stderr) = (process.stdout(), process.stderr());
-    let status = process.take_status();
-    let read = async {
-        if let Some(mut stdout) = stdout {
-            stdout.read_to_end(&mut out).await?;
-        }
-        Ok::<_, std::io::Error>(())
-    };
-    let read_errors = async {
-        if let Some(mut stderr) = stderr {
-            stderr.read_to_end(&mut err).await?;
-        }
-        Ok::<_, std::io::Error>(())
-    };
-    let broken = |e: &(dyn std::error::Error + 'static)| {
-        Failure::environment(check, what, "the connection to the container broke").because(e)
-    };
-    tokio::try_join!(read, read_errors).map_err(|e| broken(&e))?;
+    let streams = Streams::of(process).ok_or_else(|| Failure::harness(check, what, "the API gives no streams"))?;
+    let (out, err, end) = streams.collect().await.map_err(|e| {
+        Failure::environment(check, what, "the command was still running when the connection was over").because(&e)
+    })?;
     // How the way in ended is no exit code of the command, but it tells when there was no way in.
-    let refused = match status {
-        Some(status) => status.await.filter(|s| s.status.as_deref() == Some("Failure")).and_then(|s| s.message),
-        None => None,
-    };
-    process.join().await.map_err(|e| broken(&e))?;
+    let refused = end.filter(|s| s.status.as_deref() == Some("Failure")).and_then(|s| s.message);
     let (out, mut err) = (String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(&err).into_owned());
     if let Some(text) = refused {
         err = format!("{err}{text}\n");

@@ -18,6 +18,7 @@ pub mod observed;
 pub mod probe;
 pub mod settings;
 pub mod stores;
+mod streams;
 pub mod wsman;
 
 pub use install::GitpodInstaller;

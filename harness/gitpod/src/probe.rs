@@ -15,12 +15,13 @@ use gsh_engine::provider::Cluster;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, AttachParams, AttachedProcess, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Join};
+use tokio::io::{AsyncReadExt, Join};
 use tokio::net::TcpListener;
 
 use crate::api;
+use crate::streams::{self, Reader, Streams, Writer};
 
 /// The image: `nc` and `httpd` on a megabyte or two.
 pub const IMAGE: &str = "docker.io/library/busybox:1.36";
@@ -166,11 +167,12 @@ impl Probe {
         let params = AttachParams::default().container("probe").stdin(true).stdout(true).stderr(true);
         let port = port.to_string();
         let process = self.pods.exec(&self.name, ["nc", "-w", "10", host, &port], &params).await;
-        let mut process = process.map_err(|e| api::failure(&e, Blame::Environment, check, &what))?;
-        let missing = || Failure::harness(check, what.clone(), "the API gives no streams");
-        let stdout = process.stdout().ok_or_else(missing)?;
-        let stdin = process.stdin().ok_or_else(missing)?;
-        Ok(Tube { io: tokio::io::join(Box::new(stdout) as Reader, Box::new(stdin) as Writer), process })
+        let process = process.map_err(|e| api::failure(&e, Blame::Environment, check, &what))?;
+        let streams = Streams::of(process).and_then(|all| {
+            let io = tokio::io::join(all.stdout, all.stdin?);
+            Some(Tube { io, carrier: Carrier { stderr: all.stderr, _carrier: all.carrier } })
+        });
+        streams.ok_or_else(|| Failure::harness(check, what, "the API gives no streams"))
     }
 
     /// Lets `work` reach a port of the cluster's network at an address of this machine, for as long as it runs.
@@ -228,33 +230,32 @@ fn progress(pod: Option<&Pod>) -> Progress<()> {
     Progress::NotYet(reason.unwrap_or_else(|| status.phase.clone().unwrap_or_default()))
 }
 
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-type Writer = Box<dyn AsyncWrite + Send + Unpin>;
-
 /// A connection from the pod.
 pub struct Tube {
     /// What is read and written.
     pub(crate) io: Join<Reader, Writer>,
-    process: AttachedProcess,
+    carrier: Carrier,
 }
 
 impl Tube {
-    /// The bytes of the connection, and the process that carries them, which must outlive them.
+    /// The bytes of the connection, and what carries them, which must outlive them.
     pub(crate) fn split(self) -> (Join<Reader, Writer>, Carrier) {
-        (self.io, Carrier(self.process))
+        (self.io, self.carrier)
     }
 }
 
-/// The process behind a connection.
-pub(crate) struct Carrier(AttachedProcess);
+/// The `nc` behind a connection.
+pub(crate) struct Carrier {
+    stderr: Reader,
+    _carrier: streams::Carrier,
+}
 
 impl Carrier {
     /// What `nc` said when it ended; empty when it said nothing.
     pub(crate) async fn complaint(mut self) -> String {
-        let Some(mut stderr) = self.0.stderr() else { return String::new() };
         let mut text = Vec::new();
         // Only words: whether they come does not matter.
-        let _late = tokio::time::timeout(LAST_WORDS, stderr.read_to_end(&mut text)).await;
+        let _late = tokio::time::timeout(LAST_WORDS, self.stderr.read_to_end(&mut text)).await;
         String::from_utf8_lossy(&text).trim().to_owned()
     }
 }
