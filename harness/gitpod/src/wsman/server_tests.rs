@@ -253,6 +253,24 @@ async fn a_workspace_that_failed_is_told_with_its_own_words() {
     assert_eq!((failure.blame, failure.finding.observed.as_str()), (Blame::Product, failed));
 }
 
+/// It may fail and be removed before the subscription is heard and before the first question.
+#[tokio::test]
+async fn a_workspace_that_is_gone_before_it_was_seen_is_not_waited_for() {
+    let serve: Serve = Arc::new(|path, _| match path {
+        rpc::START_WORKSPACE => Ok(vec![StartWorkspaceResponse::default().encode_to_vec()]),
+        rpc::DESCRIBE_WORKSPACE => Err((5, "workspace does not exist")),
+        _subscription => Err((u16::MAX, SILENCE)),
+    });
+    let server = server("ws-manager", &rustls::version::TLS12, serve).await;
+    let workspace = Workspace::new(&server.client, launch());
+    let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(600));
+    let end =
+        tokio::time::timeout(Duration::from_secs(60), workspace.run(&cx, "GSH-TST-001", Duration::from_secs(600)));
+    let failure = end.await.expect("nobody waits for what is gone").expect_err("it does not run");
+    assert_eq!(failure.blame, Blame::Product);
+    assert!(failure.finding.observed.contains("ended before anything was seen"), "{failure}");
+}
+
 #[tokio::test]
 async fn a_workspace_is_stopped_when_its_phase_says_so() {
     let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));

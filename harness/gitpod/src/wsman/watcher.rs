@@ -84,6 +84,13 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    /// The failure of one whose start was answered and of which nothing was seen, because it is gone.
+    pub(crate) fn never_seen(&self) -> Failure {
+        let observed =
+            "its start was answered, but ws-manager does not know it: it ended before anything was seen of it";
+        Failure::product(self.check, self.what, observed)
+    }
+
     pub(crate) fn late(&self, patience: Duration) -> Failure {
         let blame = self.trouble.as_ref().map_or(Blame::Product, WsmanError::blame);
         let failure = Failure::new(blame, self.check, format!("{} within {patience:?}", self.what), self.last());

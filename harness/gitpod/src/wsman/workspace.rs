@@ -14,6 +14,7 @@ use gsh_model::outcome::Blame;
 use gsh_wsman::calls::DescribeWorkspaceResponse;
 use gsh_wsman::words::{StopWorkspacePolicy, WorkspaceConditionBool, WorkspacePhase};
 use gsh_wsman::workspace::{WorkspaceConditions, WorkspaceStatus};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::client::{Statuses, WsManager};
@@ -26,6 +27,8 @@ use crate::install::trouble;
 const START_ATTEMPTS: u32 = 3;
 /// How often is asked although changes are subscribed to: a subscription has no snapshot, and it may break unnoticed.
 const SAFETY_NET: Duration = Duration::from_secs(5);
+/// How often in a row a workspace whose start was answered may be missing: what ws-manager knows may lag behind what it did.
+const MISSED: u32 = 1;
 /// How long a workspace must be missing before it is taken for gone when nobody waited for the answer to its start: the
 /// request may still be on its way, and ws-manager carries out a start although its caller has hung up.
 const LATE_START: Duration = Duration::from_secs(3);
@@ -68,13 +71,13 @@ pub struct Workspace {
 #[derive(Debug, Default)]
 struct Start {
     sent: AtomicBool,
-    answered: AtomicBool,
+    answered: watch::Sender<bool>,
 }
 
 impl Start {
     /// Whether it may yet be carried out.
     fn is_open(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) && !self.answered.load(Ordering::Relaxed)
+        self.sent.load(Ordering::Relaxed) && !*self.answered.borrow()
     }
 }
 
@@ -126,7 +129,7 @@ impl Workspace {
             self.start.sent.store(true, Ordering::Relaxed);
             let error = match self.wsman.start(self.launch.request()).await {
                 Ok(answer) => {
-                    self.start.answered.store(true, Ordering::Relaxed);
+                    self.start.answered.send_replace(true);
                     let owner_token = cx.secret("owner token", answer.owner_token);
                     return Ok(Started { url: answer.url, owner_token });
                 }
@@ -156,10 +159,10 @@ impl Workspace {
     /// # Errors
     /// What went wrong, with its text.
     pub async fn run(&self, cx: &Cx, check: &'static str, patience: Duration) -> Result<Running, Failure> {
-        // Changes are subscribed to while the start is under way, because nothing is repeated for those who come late.
-        let start = self.start(cx, check);
+        // Changes are subscribed to first, because nothing is repeated for those who come late.
         let running = self.until_phase(cx, check, WorkspacePhase::Running, patience);
-        let (started, status) = futures::future::try_join(start, running).await?;
+        let start = self.start(cx, check);
+        let (status, started) = futures::future::try_join(running, start).await?;
         Ok(Running { started, status })
     }
 
@@ -184,6 +187,9 @@ impl Workspace {
         let mut question: Option<Question<'_>> = None;
         // That it is not there says nothing when it had not been seen at the time of asking: its pod came meanwhile.
         let mut known_when_asked = false;
+        // Unless its start was answered by then: its pod is made before that. It may end so soon that no change of it is heard.
+        let mut answered = self.start.answered.subscribe();
+        let (mut started, mut started_when_asked, mut missed) = (false, false, 0);
         loop {
             let stream = changes.get_or_insert_with(|| self.wsman.subscribe(self.launch.filter()));
             let asked = question.is_some();
@@ -204,7 +210,10 @@ impl Workspace {
                     question = None;
                     match answer {
                         Ok(answer) => answer.status.and_then(|status| watcher.see(status)),
-                        Err(e) if e.kind == ErrorKind::NotFound && !known_when_asked => None,
+                        Err(e) if e.kind == ErrorKind::NotFound && !known_when_asked => {
+                            missed += u32::from(started_when_asked && !watcher.has_seen());
+                            (missed > MISSED).then(|| Err(watcher.never_seen()))
+                        }
                         Err(e) => watcher.error(e),
                     }
                 }
@@ -214,8 +223,13 @@ impl Workspace {
                         watcher.broken = false;
                         changes = None;
                     }
-                    known_when_asked = watcher.has_seen();
+                    (known_when_asked, started_when_asked) = (watcher.has_seen(), started);
                     question = Some(self.wsman.describe(self.instance()).boxed());
+                    None
+                }
+                _ = answered.wait_for(|answered| *answered), if !started => {
+                    started = true;
+                    ask.reset_immediately();
                     None
                 }
                 () = cx.stopped() => return Err(Failure::stopped(what)),
