@@ -162,18 +162,20 @@ impl Wire {
             let mut piece = vec![0; 64 * 1024];
             while let Ok(n @ 1..) = near_out.read(&mut piece).await {
                 let step = self.steps.next().await;
-                if far_in.write_all(&piece[..n]).await.is_err() || far_in.flush().await.is_err() {
-                    return;
-                }
+                // Who reads no more may still have something to say.
+                let _unread = async { far_in.write_all(&piece[..n]).await.and(far_in.flush().await) }.await;
                 if step == Step::Last {
                     self.steps.over().await;
                 }
             }
+            let _closed = far_in.shutdown().await;
         };
-        // Whoever ends, ends both.
-        tokio::select! {
-            () = there => {}
-            _ended = tokio::io::copy(&mut far_out, &mut near_in) => {}
-        }
+        let back = async {
+            let _ended = tokio::io::copy(&mut far_out, &mut near_in).await;
+            // What is still on the way from there is taken in all the same: a connection closed over unread bytes is reset, and
+            // a reset takes with it what the other end has not read yet.
+            let _closed = near_in.shutdown().await;
+        };
+        tokio::join!(there, back);
     }
 }
