@@ -30,6 +30,11 @@ mod wiring;
 
 use std::process::ExitCode;
 
+/// Programs for musl bring an allocator: its own is slow with several threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the program `gsh` and gives its exit code.
 #[must_use]
 pub fn gsh() -> ExitCode {
