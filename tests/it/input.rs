@@ -23,6 +23,7 @@ fn bad_input_gets_a_clear_error_and_creates_nothing() {
         write("exclude.toml", "[axes]\nsize = [\"single\"]\n[[exclude]]\nsize = \"small\"\nbecause = \"slow\"\n");
     let bad_world = write("world.toml", "[gitpod]\nmigration = \"fail\"\n");
     let missing = program.folder().join("missing.toml").display().to_string();
+    let no_pem = write("certificate.pem", "-----BEGIN NOTHING-----\n");
     let tables: Vec<Vec<&str>> = vec![
         vec!["--matrix", &missing],
         vec!["--matrix", &broken],
@@ -38,6 +39,8 @@ fn bad_input_gets_a_clear_error_and_creates_nothing() {
         vec!["--matrix", &good, "--cover", "pairs"],
         vec!["--matrix", &good, "--max-clusters", "0"],
         vec!["--matrix", &good, "--installer", &missing],
+        vec!["--matrix", &good, "--tls-cert", &no_pem],
+        vec!["--matrix", &good, "--tls-cert", &no_pem, "--tls-key", &no_pem, "--tls-domain", "gitpod.example.org"],
     ];
     let shown: Vec<String> = tables.iter().map(|args| refused(&program, args)).collect();
     insta::assert_snapshot!(shown.join("\n---\n"));

@@ -112,3 +112,21 @@ fn a_cell_that_the_budget_does_not_pay_for_is_inconclusive_and_the_others_have_t
     assert!(ended.file("junit.xml").contains("name=\"gsh.cost.gross_eur\""), "{}", ended.file("junit.xml"));
     assert_eq!(account.there(), Vec::<String>::new());
 }
+
+#[test]
+fn cells_that_want_a_certificate_are_refused_before_anything_is_asked_of_the_account() {
+    let account = Account::start(HEALTHY);
+    let program = Program::new();
+    let matrix = program.matrix(&[("tls", &["byo"])]).display().to_string();
+    let out = program.out().display().to_string();
+    let ended = gsh(&account, &program, &["run", "--provider", "hetzner", "--matrix", &matrix, "--out", &out], &[]);
+    assert_eq!((ended.code, ended.out.exists()), (2, false), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .starts_with("error: cell `tls-byo` has tls = byo, and no certificate was given\nhint: give --tls-cert"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(account.requests(), Vec::<String>::new());
+}

@@ -118,6 +118,7 @@ async fn begin(args: &args::Run) -> Result<Ready, CliError> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("gsh-runs").join(id.as_str()));
     free(&out)?;
     let account = wiring::account(&args.account).await?;
+    clusters.certified(&account, &plan)?;
     let provider = account.provider(clusters.clone(), spending(&settings))?;
     if account.is_outside() || settings.budget.is_some() {
         let survey = crate::doctor::look(&provider, &plan, &settings).await;
@@ -147,6 +148,7 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
     let settings = settings(args, resume::patience(&args.selected.matrix, &plan), state.budget);
     let memory = Memory::of(args)?;
     let account = wiring::account(&which).await?;
+    clusters.certified(&account, &plan)?;
     resume::same(&header, account.name(), account.evidence(), &inputs)?;
     let provider = account.provider(clusters.clone(), spending(&settings))?;
     if account.is_outside() {

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use gsh_engine::provider::Stores;
 use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
+use gsh_gitpod::certificate::GivenCertificate;
 use gsh_gitpod::install::GitpodInstaller;
-use gsh_gitpod::settings::{GivenCertificate, Settings};
+use gsh_gitpod::settings::Settings;
+use gsh_model::axis::Tls;
 use gsh_model::outcome::Evidence;
+use gsh_model::plan::Plan;
 use gsh_model::scenario::Need;
 use gsh_providers::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Spending, WarmStart};
 
@@ -41,12 +44,21 @@ impl ClusterSettings {
                 .map_err(|e| CliError::usage(format!("cannot read `{}`", path.display())).because(&e))
         };
         let certificate = match (&args.tls_cert, &args.tls_key, &args.tls_domain) {
-            (Some(cert), Some(key), Some(domain)) => Some(GivenCertificate {
-                domain: domain.clone(),
-                cert_pem: read(cert)?,
-                key: Secret::new("key of --tls-cert", read(key)?),
-                ca_pem: None,
-            }),
+            (Some(cert), Some(key), Some(domain)) => {
+                let given = GivenCertificate {
+                    domain: domain.clone(),
+                    cert_pem: read(cert)?,
+                    key: Secret::new("key of --tls-cert", read(key)?),
+                    ca_pem: None,
+                };
+                given.check(jiff::Timestamp::now()).map_err(|e| {
+                    let (cert, key) = (cert.display(), key.display());
+                    CliError::usage(format!("`{cert}` with the key `{key}` cannot serve {domain}: {e}")).hint(format!(
+                        "give the chain, its first certificate for {domain}, *.{domain} and *.ws.{domain}"
+                    ))
+                })?;
+                Some(given)
+            }
             (_, _, _) => None,
         };
         for (what, path) in [("--community", &args.community), ("--installer", &args.installer)] {
@@ -79,6 +91,24 @@ impl ClusterSettings {
     /// The same with stores that are there already.
     pub(crate) fn with_stores(self, stores: Stores) -> Self {
         Self { stores, ..self }
+    }
+
+    /// Refuses cells that want a certificate where none was given. The embedded world has one of its own.
+    ///
+    /// # Errors
+    /// Which cell, and what to give.
+    pub(crate) fn certified(&self, account: &Account, plan: &Plan) -> Result<(), CliError> {
+        if self.certificate.is_some() || account.certificate.is_some() {
+            return Ok(());
+        }
+        match plan.cells.iter().find(|cell| cell.cell.tls == Tls::Byo) {
+            None => Ok(()),
+            Some(cell) => {
+                Err(CliError::usage(format!("cell `{}` has tls = byo, and no certificate was given", cell.id)).hint(
+                    "give --tls-cert, --tls-key and --tls-domain, or leave such cells out with --select tls=private-ca",
+                ))
+            }
+        }
     }
 
     /// The installer as the arguments want it.

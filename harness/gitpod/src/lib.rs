@@ -5,6 +5,7 @@
 
 mod api;
 pub mod blame;
+pub mod certificate;
 pub mod exec;
 pub mod follow;
 #[cfg(test)]
@@ -21,5 +22,6 @@ pub mod stores;
 mod streams;
 pub mod wsman;
 
+pub use certificate::GivenCertificate;
 pub use install::GitpodInstaller;
-pub use settings::{GivenCertificate, Patience, Settings};
+pub use settings::{Patience, Settings};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gsh_engine::secret::Secret;
+use crate::certificate::GivenCertificate;
 
 /// Where Gitpod's images were published. Whether they still are is for the image probe to say.
 pub const DEFAULT_REPOSITORY: &str = "eu.gcr.io/gitpod-core-dev/build";
@@ -33,19 +33,6 @@ impl Default for Settings {
             patience: Patience::default(),
         }
     }
-}
-
-/// A certificate that somebody already has.
-#[derive(Debug, Clone)]
-pub struct GivenCertificate {
-    /// Domain; the certificate must cover it, `*.<domain>` and `*.ws.<domain>`.
-    pub domain: String,
-    /// Certificate chain, PEM.
-    pub cert_pem: String,
-    /// Key, PEM.
-    pub key: Secret,
-    /// PEM of the authority behind it; absent when it is publicly trusted.
-    pub ca_pem: Option<String>,
 }
 
 /// How long to wait for what.
