@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::repository::{Repository, copy, git, script};
+use super::repository::{Repository, SHOW_CERTIFICATE, WHOLE_CERTIFICATE, copy, git, script};
 use super::workflow::{Result, Workflow};
 
 /// What stands for GitHub's own command line: it knows the one question that the gate asks, and answers it from `nights`, a line
@@ -124,6 +124,22 @@ fi
     assert!(night.artifact("results-02/ledger.jsonl").is_file(), "what there is of it is uploaded all the same: {log}");
     assert_eq!(night.workflow.result("report"), Result::Failure, "{log}");
     assert_eq!(night.results()["cells"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_certificate_is_given_to_the_run_where_there_is_one() {
+    let mut night = Night::new("community", SHOW_CERTIFICATE);
+    night.planned();
+    night.workflow.run("run");
+    assert!(!night.says("given --tls"), "{}", night.workflow.log);
+
+    night.workflow.say("vars.GSH_TLS_DOMAIN", "gitpod.example.org");
+    night.workflow.say("secrets.GSH_TLS_CERT", "the chain");
+    night.workflow.say("secrets.GSH_TLS_KEY", "the key");
+    night.workflow.run("run");
+    for part in WHOLE_CERTIFICATE {
+        assert!(night.says(part), "{part}: {}", night.workflow.log);
+    }
 }
 
 /// Runs the gate of the release branch for a pull request.

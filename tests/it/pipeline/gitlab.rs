@@ -1,7 +1,7 @@
 //! The nightly, the gate and the janitor for GitLab.
 
 use super::api::{Api, TOKEN};
-use super::repository::{Repository, git, head, script};
+use super::repository::{Repository, SHOW_CERTIFICATE, WHOLE_CERTIFICATE, git, head, script};
 use super::runner::{Forge, Pipeline, Source, Status};
 use crate::outside::present;
 
@@ -105,6 +105,25 @@ fn a_green_night_is_green_and_lets_the_tag_pass_until_a_newer_one_loses_a_shard(
         let gate = project.tag();
         assert_eq!(gate.status("gate"), Status::Failed, "that an earlier night was green does not help");
         assert!(gate.log.contains("inconclusive"), "{}", gate.log);
+    }
+}
+
+#[test]
+fn a_certificate_is_given_to_the_run_where_there_is_one() {
+    let mut project = Project::new("community", SHOW_CERTIFICATE);
+    let night = project.night();
+    assert!(!night.log.contains("given --tls"), "{}", night.log);
+
+    // A variable of the type file is the name of one.
+    let folder = project.repository.folder().to_owned();
+    for (name, text) in [("GSH_TLS_CERT", "the chain"), ("GSH_TLS_KEY", "the key")] {
+        std::fs::write(folder.join(name), text).expect("a file");
+        project.forge.variables.insert(name.to_owned(), folder.join(name).display().to_string());
+    }
+    project.forge.variables.insert("GSH_TLS_DOMAIN".to_owned(), "gitpod.example.org".to_owned());
+    let night = project.night();
+    for part in WHOLE_CERTIFICATE {
+        assert!(night.log.contains(part), "{part}: {}", night.log);
     }
 }
 

@@ -136,3 +136,21 @@ impl Repository {
         git(&work, &["push", "-q", "origin", &format!("{branch}:{branch}")]);
     }
 }
+
+/// Lines before a released program that show which certificate a run would be given, instead of running.
+pub(super) const SHOW_CERTIFICATE: &str = r#"
+if [ "$1" = run ]; then
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --tls-cert | --tls-key) echo "given $1: $(cat "$2")" ;;
+      --tls-domain) echo "given $1: $2" ;;
+    esac
+    shift
+  done
+  exit 0
+fi
+"#;
+
+/// What [`SHOW_CERTIFICATE`] shows of a whole one.
+pub(super) const WHOLE_CERTIFICATE: [&str; 3] =
+    ["given --tls-cert: the chain", "given --tls-key: the key", "given --tls-domain: gitpod.example.org"];
