@@ -9,24 +9,8 @@ use proptest::prelude::*;
 
 use crate::recorded::{OFFERS, catalogue};
 
-/// A space whose best sizes are known: 2, 2, 3, 3, 2, 3, 2 values without rules between them.
-const KNOWN: &str = r#"
-[axes]
-os = ["ubuntu-22.04", "ubuntu-24.04"]
-database = ["incluster", "external"]
-registry = ["incluster", "incluster-s3", "external"]
-storage = ["incluster", "s3", "s3-multibucket"]
-size = ["single", "small"]
-k3s = ["v1.24.17+k3s1", "v1.24.8+k3s1", "v1.23.9+k3s1"]
-tls = ["private-ca", "byo"]
-[stores.s3]
-endpoint = "https://s3.example.com"
-region = "eu"
-bucket = "content"
-registry-bucket = "images"
-access-key-from = "GSH_ACCESS"
-secret-key-from = "GSH_SECRET"
-"#;
+/// A space whose best sizes are known.
+const KNOWN: &str = include_str!("../known.toml");
 
 /// Every axis of the product with every value that it names.
 const PRODUCT: &str = r#"
