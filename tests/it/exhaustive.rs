@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use gsh_engine::artifacts::Artifacts;
 use gsh_engine::cx::Cx;
+use gsh_engine::job::{Job, Settings};
 use gsh_engine::ledger::Append;
 use gsh_engine::reach::Reach;
-use gsh_engine::run::{Job, Observer, RunEnd, Settings, run};
+use gsh_engine::run::{Observer, RunEnd, run};
 use gsh_engine::secret::{Scrubber, Secret};
 use gsh_engine::stop::Stop;
 use gsh_engine::wait::{Progress, until};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
-use gsh_engine::run::Settings;
+use gsh_engine::job::Settings;
 use gsh_engine::stop::Stop;
 use gsh_model::budget::Shape;
 use gsh_model::exit::Exit;

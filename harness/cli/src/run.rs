@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gsh_engine::artifacts::{Artifacts, private_folder};
+use gsh_engine::job::{Job, Keep, Patience, Settings};
 use gsh_engine::ledger::Ledger;
-use gsh_engine::run::{Job, Keep, Observer, Patience, Settings, resume as go_on_with, run as dispatch};
+use gsh_engine::run::{Observer, resume as go_on_with, run as dispatch};
 use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
 use gsh_model::budget::Euros;

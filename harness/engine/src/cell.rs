@@ -1,33 +1,33 @@
 //! The life of one cell: a bracket around its work. Whether the work returns, panics or is stopped, release follows.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use gsh_model::axis::CellId;
-use gsh_model::budget::{Amount, Bill, Meter};
+use gsh_model::budget::Amount;
 use gsh_model::event::EventKind;
 use gsh_model::lease::LeaseId;
 use gsh_model::outcome::{Outcome, Subject, Why};
-use gsh_model::plan::{PlannedCell, PlannedScenario};
-use gsh_model::run::{Attempt, CellState, SubjectState};
+use gsh_model::plan::PlannedCell;
+use gsh_model::run::{Attempt, CellState};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::bench::{Bench, Scenario};
-use crate::cx::{Cx, Place};
+use crate::cx::Cx;
 use crate::failure::Failure;
 use crate::installer::{Installation, Installer};
+use crate::job::Job;
 use crate::provider::{Cluster, LeaseRequest, Node, Provider};
-use crate::run::{Job, Keep};
+use crate::release::release;
+use crate::scribe::{End, Scribe};
 use crate::till::{Denied, Till};
 
 /// What work gets beyond its deadline to say what it last saw. Its waits end at the deadline with the right blame; only
 /// work that waits for nothing we know of is cut off, and that is ours.
-const GRACE: Duration = Duration::from_secs(3);
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs one cell from its first lease to its last release. `before` is what a process that died has recorded of it.
 pub(crate) async fn run<P: Provider, I: Installer>(
@@ -127,13 +127,6 @@ async fn one_lease<P: Provider, I: Installer>(
     }
     release(job, till, planned, &lease, end.green, scribe).await;
     end.retry
-}
-
-struct End {
-    /// Everything passed.
-    green: bool,
-    /// The environment was at fault before anything was examined.
-    retry: bool,
 }
 
 async fn work<P: Provider, I: Installer>(
@@ -317,284 +310,6 @@ async fn examine<P: Provider, I: Installer>(
     let passed = outcome == Outcome::Passed;
     scribe.finish(&subject, outcome, began.elapsed()).await;
     passed
-}
-
-/// Gives the lease back. Never cancelled by the first stage of a stop; has a deadline of its own.
-async fn release<P: Provider, I: Installer>(
-    job: &Arc<Job<P, I>>,
-    till: &Till,
-    planned: &PlannedCell,
-    lease: &LeaseId,
-    green: bool,
-    scribe: &Scribe,
-) {
-    let place = scribe.start(Subject::Teardown).await;
-    let began = Instant::now();
-    let meter = charge(job, planned, lease, &place).await;
-    if job.settings.keep == Keep::OnFailure && !green {
-        let reason = "kept, as asked by --keep on-failure".to_owned();
-        // It costs money until it expires: the whole reservation counts.
-        till.settle(lease, None);
-        let cx = place.teardown(job.settings.patience.teardown);
-        let left = match job.provider.find(&cx, Some(&job.run)).await {
-            Ok(found) => found.into_iter().filter(|f| f.lease == *lease).flat_map(|f| f.resources).collect(),
-            Err(_) => Vec::new(),
-        };
-        place
-            .record(EventKind::LeaseLeaked {
-                cell: planned.id.clone(),
-                lease: lease.clone(),
-                left,
-                reason: reason.clone(),
-            })
-            .await;
-        let failure = Failure::environment("GSH-RUN-006", format!("{lease} to be released"), reason);
-        scribe.finish(&Subject::Teardown, failure.into_outcome(), began.elapsed()).await;
-        return;
-    }
-    let cx = place.teardown(job.settings.patience.teardown);
-    let impatient = |reason: &str| crate::provider::ReleaseFailure {
-        left: Vec::new(),
-        failure: Failure::environment("GSH-RUN-006", format!("{lease} to be released"), reason.to_owned()),
-    };
-    let released = tokio::select! {
-        // A provider that has noticed the stop as well knows more about what is left.
-        biased;
-        released = job.provider.release(&cx, lease) => released,
-        () = cx.stopped() => Err(impatient("the run was told twice to stop")),
-        // The provider ends by itself at the deadline and then knows what is left.
-        () = tokio::time::sleep_until(cx.deadline() + GRACE) => Err(impatient("teardown took longer than its deadline")),
-    };
-    // Hours may have begun while it was removed.
-    let cost = match &meter {
-        Some((meter, seen)) => {
-            let bill = meter.read((job.now)());
-            if bill != *seen {
-                place.record(charged(planned, lease, &bill)).await;
-            }
-            Some(bill.total())
-        }
-        None => None,
-    };
-    till.settle(lease, cost.filter(|_| released.is_ok()));
-    let outcome = match released {
-        Ok(released) => {
-            place
-                .record(EventKind::LeaseReleased {
-                    cell: planned.id.clone(),
-                    lease: lease.clone(),
-                    removed: released.removed,
-                })
-                .await;
-            Outcome::Passed
-        }
-        Err(e) => {
-            place
-                .record(EventKind::LeaseLeaked {
-                    cell: planned.id.clone(),
-                    lease: lease.clone(),
-                    left: e.left,
-                    reason: e.failure.finding.observed.clone(),
-                })
-                .await;
-            e.failure.into_outcome()
-        }
-    };
-    scribe.finish(&Subject::Teardown, outcome, began.elapsed()).await;
-}
-
-/// Finds out what a lease costs, and records it before its things are removed: afterwards nobody could.
-async fn charge<P: Provider, I: Installer>(
-    job: &Arc<Job<P, I>>,
-    planned: &PlannedCell,
-    lease: &LeaseId,
-    place: &Cx,
-) -> Option<(Meter, Bill)> {
-    // Removing matters more than knowing the price: a part of the time is enough for that.
-    let cx = place.teardown(job.settings.patience.teardown / 5);
-    let metered = tokio::select! {
-        metered = tokio::time::timeout_at(cx.deadline(), job.provider.meter(&cx, lease)) => metered.unwrap_or_else(|_| {
-            Err(Failure::environment("GSH-RUN-012", format!("the price of {lease}"), "the account did not tell it in time"))
-        }),
-        () = cx.stopped() => Err(Failure::stopped(format!("the price of {lease}"))),
-    };
-    match metered {
-        Ok(None) => None,
-        Ok(Some(meter)) => {
-            let bill = meter.read((job.now)());
-            place.record(charged(planned, lease, &bill)).await;
-            Some((meter, bill))
-        }
-        Err(failure) => {
-            place.note(&format!("what {lease} has cost could not be found out: {failure}")).await;
-            None
-        }
-    }
-}
-
-fn charged(planned: &PlannedCell, lease: &LeaseId, bill: &Bill) -> EventKind {
-    EventKind::LeaseCharged { cell: planned.id.clone(), lease: lease.clone(), bill: bill.clone() }
-}
-
-/// Writes down what becomes of the subjects of one cell, and knows which are not settled yet.
-#[derive(Clone)]
-struct Scribe {
-    cx: Cx,
-    cell: CellId,
-    subjects: Arc<Mutex<BTreeMap<Subject, Written>>>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Written {
-    attempts: u32,
-    open: bool,
-    outcome: Option<Outcome>,
-}
-
-impl Scribe {
-    /// Begins where a process that died has stopped. What it was at is not settled and gets a further attempt.
-    fn new(cx: Cx, planned: &PlannedCell, before: &CellState) -> Self {
-        let known = |s: &SubjectState| {
-            let attempts = u32::try_from(s.attempts.len()).unwrap_or(u32::MAX);
-            let outcome = (s.is_settled() && attempts > 0).then(|| s.outcome());
-            (s.subject.clone(), Written { attempts, open: false, outcome })
-        };
-        let subjects = before.subjects.iter().map(known).collect();
-        Self { cx, cell: planned.id.clone(), subjects: Arc::new(Mutex::new(subjects)) }
-    }
-
-    fn outcome(&self, subject: &Subject) -> Option<Outcome> {
-        self.with(subject, |w| w.outcome.clone())
-    }
-
-    /// Whether something is left to examine that a cluster is needed for.
-    fn wants_a_cluster(&self, planned: &PlannedCell, fail_fast: bool) -> bool {
-        // The environment's trouble is tried again as long as attempts are left; anything else has settled the cell.
-        let ends_the_cell = |s: &Subject| match self.outcome(s) {
-            None | Some(Outcome::Passed | Outcome::Inconclusive { why: Why::Environment, .. }) => false,
-            Some(Outcome::Failed(_) | Outcome::Inconclusive { .. } | Outcome::Skipped(_)) => true,
-        };
-        if [Subject::Provision, Subject::Install].iter().any(ends_the_cell) {
-            return false;
-        }
-        let examined = |s: &PlannedScenario| self.outcome(&Subject::Scenario(s.scenario.clone()));
-        let mut scenarios = planned.scenarios.iter().filter(|s| s.skip.is_none());
-        if fail_fast && scenarios.clone().filter_map(examined).any(|o| o != Outcome::Passed) {
-            return false;
-        }
-        let installed = matches!(self.outcome(&Subject::Install), Some(Outcome::Passed));
-        !installed || scenarios.any(|s| examined(s).is_none())
-    }
-
-    fn with<T>(&self, subject: &Subject, f: impl FnOnce(&mut Written) -> T) -> T {
-        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-        f(subjects.entry(subject.clone()).or_default())
-    }
-
-    async fn start(&self, subject: Subject) -> Cx {
-        let attempt = self.with(&subject, |w| {
-            w.attempts += 1;
-            w.open = true;
-            w.attempts
-        });
-        self.cx.record(EventKind::SubjectStarted { cell: self.cell.clone(), subject: subject.clone(), attempt }).await;
-        self.cx.at(Place { cell: self.cell.clone(), subject, attempt })
-    }
-
-    async fn finish(&self, subject: &Subject, outcome: Outcome, took: Duration) {
-        let attempt = self.with(subject, |w| {
-            w.open = false;
-            w.outcome = Some(outcome.clone());
-            w.attempts
-        });
-        self.cx
-            .record(EventKind::SubjectFinished {
-                cell: self.cell.clone(),
-                subject: subject.clone(),
-                attempt,
-                outcome,
-                took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            })
-            .await;
-    }
-
-    /// Finishes a subject that the rest of the cell depends on.
-    async fn failed(&self, subject: Subject, failure: Failure, took: Duration) -> End {
-        let retry = !failure.stopped && failure.blame == gsh_model::outcome::Blame::Environment;
-        self.finish(&subject, failure.into_outcome(), took).await;
-        End { green: false, retry }
-    }
-
-    /// Finishes a subject whose work ended well. Gives the end of the cell's work when a check says otherwise.
-    async fn passed(&self, subject: &Subject, took: Duration) -> Option<End> {
-        let outcome = self.judged(subject);
-        let end = match &outcome {
-            Outcome::Passed => None,
-            Outcome::Inconclusive { why: Why::Environment, .. } => Some(End { green: false, retry: true }),
-            Outcome::Failed(_) | Outcome::Inconclusive { .. } | Outcome::Skipped(_) => {
-                Some(End { green: false, retry: false })
-            }
-        };
-        self.finish(subject, outcome, took).await;
-        end
-    }
-
-    async fn panicked(&self, text: &str) {
-        let open: Vec<Subject> = {
-            let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-            subjects.iter().filter(|(_, w)| w.open).map(|(s, _)| s.clone()).collect()
-        };
-        for subject in open {
-            let failure = Failure::harness("GSH-RUN-007", format!("{subject} to end"), "gsh panicked").cause(text);
-            self.finish(&subject, failure.into_outcome(), Duration::ZERO).await;
-        }
-    }
-
-    async fn note(&self, text: &str) {
-        self.cx.record(EventKind::Noted { cell: Some(self.cell.clone()), subject: None, text: text.to_owned() }).await;
-    }
-
-    /// What well-ended work amounts to: passed, unless one of its checks failed. A scenario that goes on after a failed
-    /// check has still not passed.
-    fn judged(&self, subject: &Subject) -> Outcome {
-        let attempt = self.with(subject, |w| w.attempts);
-        let place = Place { cell: self.cell.clone(), subject: subject.clone(), attempt };
-        self.cx.failed_check(&place).map_or(Outcome::Passed, Failure::into_outcome)
-    }
-
-    /// Gives every planned subject that has no end its outcome: blocked, stopped, or never ran.
-    async fn settle_rest(&self, planned: &PlannedCell, stopped: bool) {
-        let outcome_of = |subject: &Subject| self.with(subject, |w| w.outcome.clone());
-        let red = [Subject::Provision, Subject::Install]
-            .into_iter()
-            .find(|s| !matches!(outcome_of(s), Some(Outcome::Passed) | None));
-        for subject in planned.subjects() {
-            let skipped =
-                planned.scenarios.iter().any(|s| s.skip.is_some() && Subject::Scenario(s.scenario.clone()) == subject);
-            if skipped || outcome_of(&subject).is_some() {
-                continue;
-            }
-            let failure = Failure::environment("GSH-RUN-008", format!("{subject} to run"), "it did not");
-            let (why, observed) = match &red {
-                Some(red) => match outcome_of(red) {
-                    Some(Outcome::Inconclusive { why: Why::Stopped, .. }) | None => {
-                        (Why::Stopped, "the run was asked to stop".to_owned())
-                    }
-                    Some(_) => (Why::BlockedBy(red.clone()), format!("{red} did not pass")),
-                },
-                None if stopped => (Why::Stopped, "the run was asked to stop".to_owned()),
-                None => {
-                    (Why::NeverRan, "an earlier scenario of the cell failed and --fail-fast cell is set".to_owned())
-                }
-            };
-            if !self.with(&subject, |w| w.open) {
-                self.start(subject.clone()).await;
-            }
-            let mut finding = failure.finding;
-            finding.observed = observed;
-            self.finish(&subject, Outcome::Inconclusive { why, finding }, Duration::ZERO).await;
-        }
-    }
 }
 
 fn panic_text(error: tokio::task::JoinError) -> String {

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 
 use crate::cx::Cx;
 use crate::failure::Failure;
+use crate::job::Settings;
 use crate::provider::Provider;
-use crate::run::{Keep, Settings};
 
 /// The purse of a run.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Till {
     ) -> Result<(), Denied> {
         let Some(cap) = self.with(|purse| purse.cap()) else { return Ok(()) };
         let Some(quote) = quote(cx, provider, plan, planned).await.map_err(Denied::Unknown)? else { return Ok(()) };
-        let at_most = quote.up_to(hours(settings));
+        let at_most = quote.up_to(settings.lease_hours());
         loop {
             // Asked for before looking: a settlement in between is not missed.
             let settled = self.settled.notified();
@@ -100,16 +100,4 @@ pub(crate) async fn quote<P: Provider>(
     planned: &PlannedCell,
 ) -> Result<Option<Quote>, Failure> {
     provider.quote(cx, &planned.cell, plan.grows(planned)).await
-}
-
-/// Started hours that a lease can live at most: work, teardown, and what is kept after a failure lives until it expires.
-pub(crate) fn hours(settings: &Settings) -> u64 {
-    let patience = &settings.patience;
-    let released = (patience.cell + patience.teardown).as_secs();
-    let kept = u64::try_from(settings.lease_lifetime.as_secs()).unwrap_or(0);
-    let seconds = match settings.keep {
-        Keep::Never => released,
-        Keep::OnFailure => released.max(kept),
-    };
-    seconds.div_ceil(3600).max(1)
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use gsh_engine::artifacts::Artifacts;
 use gsh_engine::bench::Scenario;
+use gsh_engine::job::{Job, Patience, Settings};
 use gsh_engine::ledger::Ledger;
 use gsh_engine::reach::Reach;
-use gsh_engine::run::{Job, Patience, Settings, run};
+use gsh_engine::run::run;
 use gsh_engine::secret::{Scrubber, Secret};
 use gsh_engine::stop::Stop;
 use gsh_fixtures::Embedded;
