@@ -145,6 +145,51 @@ fn everything_that_a_run_left_is_removed_with_what_its_cluster_made_and_nothing_
     assert_eq!(images["images"].as_array().map(Vec::len), Some(1), "the good snapshot serves further runs");
 }
 
+/// A run on the account, as a process of its own.
+fn running(account: &Account, program: &Program) -> Child {
+    let matrix = program.matrix(&[("size", &["small"])]).display().to_string();
+    let out = program.out().display().to_string();
+    let args = ["run", "--provider", "hetzner", "--quiet", "--owner", "acme/dist", "--matrix", &matrix, "--out", &out];
+    let scenario = ["--scenario", "node-conformance"];
+    let mut command = account.command(program);
+    command.args(args).args(scenario).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gsh starts")
+}
+
+/// The name of a run, once it has recorded one and a server of its own is there.
+fn with_a_server(account: &Account, program: &Program) -> String {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "it orders nothing: {:?}", account.there());
+        std::thread::yield_now();
+        let ledger = std::fs::read_to_string(program.out().join("ledger.jsonl")).unwrap_or_default();
+        let first: Value = ledger.lines().next().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default();
+        let run = first.pointer("/kind/run-started/run").or(first.pointer("/run")).and_then(Value::as_str);
+        let Some(run) = run else { continue };
+        let digits = run.rsplit('-').next().expect("digits");
+        if account.there().iter().any(|thing| thing.starts_with(&format!("servers g{digits}-"))) {
+            return run.to_owned();
+        }
+    }
+}
+
+#[test]
+fn sweeping_a_run_that_was_killed_does_not_disturb_the_one_beside_it() {
+    let account = Account::start("[hetzner]\nrate-limit = 1000000\nlatency-ms = 20\n");
+    let (killed, other) = (Program::new(), Program::new());
+    let (mut first, second) = (running(&account, &killed), running(&account, &other));
+    let name = with_a_server(&account, &killed);
+    first.kill().expect("SIGKILL");
+    first.wait().expect("it ends");
+    with_a_server(&account, &other);
+    let ended = sweep(&account, &["--run", &name]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(&format!("of run {name} of acme.dist, expires ")), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("nothing is left\n"), "{}", ended.stdout);
+    let ended = other.ended(second.wait_with_output().expect("it ends"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(account.there(), Vec::<String>::new());
+}
+
 /// A sweep of two leases that has removed something and is at more.
 fn under_way(account: &Account, program: &Program) -> Child {
     let child = account

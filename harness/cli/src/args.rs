@@ -216,6 +216,9 @@ pub(crate) struct Run {
     /// anywhere.
     #[arg(long, value_name = "ADDR")]
     pub(crate) runner_address: Option<std::net::IpAddr>,
+    /// Whose the machines are: a label of everything that is made, which sweeps show. Default: the repository in CI, else the user.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
     /// Further ports of the nodes that are open to the world, `9500`; may be given more than once.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) open_port: Vec<u16>,

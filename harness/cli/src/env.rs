@@ -12,7 +12,13 @@ pub(crate) fn hcloud_token() -> Option<Secret> {
 
 /// `HCLOUD_ENDPOINT`: another base URL of the Hetzner API, with `/v1`. Evidence from there is not `cloud`.
 pub(crate) fn hcloud_endpoint() -> String {
-    text("HCLOUD_ENDPOINT").unwrap_or_else(|| HETZNER.to_owned())
+    text("HCLOUD_ENDPOINT").map_or_else(|| HETZNER.to_owned(), |value| value.trim().to_owned())
+}
+
+/// `GITHUB_REPOSITORY`, `CI_PROJECT_PATH` of GitLab, `USER`: the first that is set says whose the machines are, where
+/// `--owner` does not.
+pub(crate) fn owner() -> String {
+    ["GITHUB_REPOSITORY", "CI_PROJECT_PATH", "USER"].into_iter().find_map(text).unwrap_or_default()
 }
 
 /// `PATH`: whether a program of this name is in one of its folders.

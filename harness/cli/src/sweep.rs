@@ -45,6 +45,8 @@ struct Lease {
     run: RunId,
     lease: LeaseId,
     expires: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     resources: Vec<Resource>,
     #[serde(flatten)]
     fate: Fate,
@@ -110,7 +112,7 @@ async fn look(
         Which::Run(_) => Vec::new(),
         Which::ExpiredAt(now) => provider.expired_snapshots(cx, *now).await.map_err(failed)?,
     };
-    let leases = found.iter().cloned().map(|FoundLease { run, lease, expires, resources }| Lease {
+    let leases = found.iter().cloned().map(|FoundLease { run, lease, expires, owner, resources }| Lease {
         run,
         lease,
         expires,
@@ -121,6 +123,7 @@ async fn look(
         schema: "gsh.sweep/v1",
         dry_run,
         leases: leases.collect(),
+        owner,
         snapshots: snapshots.into_iter().map(|snapshot| Snapshot { snapshot, fate: Fate::Listed }).collect(),
         left: None,
     };
@@ -129,7 +132,8 @@ async fn look(
 
 fn show(out: &Out, report: &Report) -> Result<(), CliError> {
     for lease in &report.leases {
-        out.say(format!("{} of run {}, expires {}", lease.lease, lease.run, lease.expires))?;
+        let owner = lease.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+        out.say(format!("{} of run {}{owner}, expires {}", lease.lease, lease.run, lease.expires))?;
         for resource in &lease.resources {
             out.say(format!("  {}", priced(resource)))?;
         }

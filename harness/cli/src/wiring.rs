@@ -29,6 +29,7 @@ pub(crate) struct ClusterSettings {
     runner_address: Option<std::net::IpAddr>,
     open_ports: Vec<u16>,
     warm: WarmStart,
+    owner: String,
     community: Option<PathBuf>,
     installer: Option<PathBuf>,
     repository: Option<String>,
@@ -80,6 +81,7 @@ impl ClusterSettings {
             runner_address: args.runner_address,
             open_ports: args.open_port.clone(),
             warm: if args.warm { WarmStart::On } else { WarmStart::Off },
+            owner: args.owner.clone().unwrap_or_else(env::owner),
             community: args.community.clone(),
             installer: args.installer.clone(),
             repository: args.repository.clone(),
@@ -267,6 +269,7 @@ impl Account {
     }
 
     /// The installer.
+            owner: clusters.owner,
     pub(crate) fn installer(&self, clusters: &ClusterSettings) -> GitpodInstaller {
         GitpodInstaller::new(clusters.settings(self.certificate.as_ref()))
     }

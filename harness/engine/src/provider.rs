@@ -240,6 +240,8 @@ pub struct FoundLease {
     pub lease: LeaseId,
     /// From when on anybody may remove it.
     pub expires: Timestamp,
+    /// Whose it is, where its labels say so: who to ask about it.
+    pub owner: Option<String>,
     /// Its resources.
     pub resources: Vec<Resource>,
 }

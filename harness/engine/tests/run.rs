@@ -154,6 +154,7 @@ impl Provider for Cloud {
                 run: run.expect("asked for one run").clone(),
                 lease: lease.clone(),
                 expires: now(),
+                owner: None,
                 resources: vec![resource(name)],
             })
             .collect())

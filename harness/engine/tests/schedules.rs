@@ -253,6 +253,7 @@ impl Provider for Cloud {
                 run: thing.run.clone(),
                 lease: thing.lease.clone(),
                 expires: now(),
+                owner: None,
                 resources: vec![resource(name, thing)],
             })
             .collect())

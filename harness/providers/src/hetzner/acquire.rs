@@ -120,7 +120,7 @@ impl HetznerProvider {
         let offers = self.catalogue.offers(&self.api, cx).await.map_err(|e| e.failure(&expected))?;
         let zone = zone(&offers, &self.config.locations).map_err(|e| nothing(&expected, &e))?;
         let name = |part: &str| format!("{}-{part}", request.lease);
-        let labels = |role: &str| labels::labels(&request.run, &request.lease, request.expires, role);
+        let labels = |role: &str| labels::labels(request, &self.config.owner, role);
         let (key, net, fw, group) = (name("key"), name("net"), name("fw"), name("group"));
         let runner = self.config.runner_address;
         let mut open = site_ports(request.cell.ssh_gateway);
@@ -211,7 +211,7 @@ impl HetznerProvider {
             Spending::Free => choices,
             Spending::Bounded => bounded_balancers(&offers, choices),
         };
-        let labels = labels::labels(&request.run, &request.lease, request.expires, what);
+        let labels = labels::labels(request, &self.config.owner, what);
         let balancer = Balancer { name: &name, network: base.network, ports, selector, labels: &labels };
         let mut refused = Vec::new();
         let mut made = None;

@@ -64,6 +64,8 @@ impl HetznerConfig {
             spending: Spending::default(),
             patience: Patience::default(),
             pace: Pace::default(),
+    /// Whose things these are, for the label of that name; what a label cannot hold is replaced.
+    pub owner: String,
         }
     }
 }
@@ -94,6 +96,7 @@ pub enum Cores {
 pub enum Spending {
     /// Whatever fits, however dear.
     #[default]
+            owner: String::new(),
     Free,
     /// Not more than twice the first choice: a budget must know beforehand what a cell can cost at most.
     Bounded,

@@ -194,7 +194,7 @@ impl HetznerProvider {
     ) -> Result<(Ordered, Vec<Action>), Failure> {
         let expected = format!("the server `{}`", wish.name);
         let request = &base.request;
-        let labels = labels::labels(&request.run, &request.lease, request.expires, wish.label);
+        let labels = labels::labels(request, &self.config.owner, wish.label);
         let order = Order {
             name: &wish.name,
             image: wish.image.id,
@@ -253,7 +253,7 @@ impl HetznerProvider {
             None => {
                 let request = &base.request;
                 let name = format!("{}-group-{}", request.lease, index + 1);
-                let labels = labels::labels(&request.run, &request.lease, request.expires, "group");
+                let labels = labels::labels(request, &self.config.owner, "group");
                 let body = requests::placement_group(&name, &labels);
                 let made = create::<Thing>(&self.api, cx, &request.lease, PLACEMENT_GROUP, &name, body)
                     .await

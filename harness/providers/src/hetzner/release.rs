@@ -234,8 +234,15 @@ impl HetznerProvider {
             let Some(expires) = label(labels::EXPIRES).parse().ok().and_then(|s| Timestamp::from_second(s).ok()) else {
                 continue;
             };
-            let entry =
-                leases.entry(lease.clone()).or_insert(FoundLease { run, lease, expires, resources: Vec::new() });
+            let owner = Some(label(labels::OWNER)).filter(|owner| !owner.is_empty()).map(str::to_owned);
+            let entry = leases.entry(lease.clone()).or_insert(FoundLease {
+                run,
+                lease,
+                expires,
+                owner: None,
+                resources: Vec::new(),
+            });
+            entry.owner = entry.owner.take().or(owner);
             // Grown nodes may have been given more time: the latest expiry counts for the whole.
             entry.expires = entry.expires.max(expires);
             entry.resources.push(self.resource(&found));

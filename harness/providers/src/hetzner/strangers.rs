@@ -150,7 +150,7 @@ impl HetznerProvider {
     async fn label(&self, cx: &Cx, kind: Kind, thing: &Thing, ours: &BTreeMap<String, String>) -> Result<(), ApiError> {
         // Labels are replaced as a whole set: what it carries stays.
         let mut all = thing.labels.clone();
-        for name in [labels::RUN, labels::LEASE, labels::EXPIRES] {
+        for name in [labels::RUN, labels::LEASE, labels::EXPIRES, labels::OWNER] {
             if let Some(value) = ours.get(name) {
                 all.insert(name.to_owned(), value.clone());
             }

@@ -184,7 +184,7 @@ impl HetznerProvider {
         use gsh_engine::wait::{Progress, until};
         let expected = format!("a snapshot `{key}` of server {server}");
         let expires = Timestamp::now().checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
-        let labels = labels::of_snapshot(key, expires);
+        let labels = labels::of_snapshot(key, expires, &self.config.owner);
         let body = requests::snapshot(&format!("gsh warm start: {key}"), &labels);
         let call = post(format!("/servers/{server}/actions/create_image"), Some(body), Effect::Create);
         let of_this = |images: Vec<Image>| {

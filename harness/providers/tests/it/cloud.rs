@@ -80,7 +80,7 @@ impl Account {
 #[tokio::test]
 async fn every_size_is_ordered_with_our_labels_and_removed_whole() {
     for (size, servers, balancers) in [("single", 1, 0), ("small", 2, 1), ("medium", 6, 2)] {
-        let account = account("", &[("size", size)]).await;
+        let account = account_with("", &[("size", size)], |config| config.owner = "acme/dist".to_owned()).await;
         let failure = account.acquire().await;
         assert_eq!(failure.finding.check.as_str(), "GSH-NODE-001", "{size}: {failure}");
         assert_eq!(account.ours("servers").len(), servers, "{size}");
@@ -98,10 +98,12 @@ async fn every_size_is_ordered_with_our_labels_and_removed_whole() {
         account.end().await;
     }
 }
+            assert_eq!(item.labels.get("gsh-owner").map(String::as_str), Some("acme.dist"), "{size}: {item}");
 
 #[tokio::test]
 async fn a_small_cluster_takes_at_most_sixty_requests() {
     let account = account("", &[("size", "small")]).await;
+        assert_eq!(found[0].owner.as_deref(), Some("acme.dist"), "who to ask");
     account.acquire().await;
     let cx = account.cx().teardown(Duration::from_secs(60));
     account.provider.release(&cx, &account.request.lease).await.unwrap();
