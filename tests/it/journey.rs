@@ -1,6 +1,8 @@
 //! The main job: from a matrix to a run directory, and back from the ledger to the same reports.
 
-use crate::program::Program;
+use std::path::{Path, PathBuf};
+
+use crate::program::{Ended, Program};
 
 #[test]
 fn a_run_leaves_a_complete_private_run_directory() {
@@ -14,6 +16,7 @@ fn a_run_leaves_a_complete_private_run_directory() {
         mode(&ended.out.join(file), 0o600);
     }
     mode(&ended.out, 0o700);
+    dns_records(&ended);
     let results = ended.results();
     assert_eq!(results["evidence"], "emulated");
     assert_eq!(results["inventory"], serde_json::json!([]), "emptiness is proved");
@@ -26,6 +29,25 @@ fn a_run_leaves_a_complete_private_run_directory() {
         let again = program.gsh(&["report", &ended.out.display().to_string(), "--format", format]);
         assert_eq!(again.stdout, ended.file(file), "{format}");
     }
+}
+
+/// What a public DNS would need is kept as data, for whoever wants it: the site and its wildcards, at the ingress.
+fn dns_records(ended: &Ended) {
+    let kept = walk(&ended.out.join("artifacts"))
+        .into_iter()
+        .find(|path| path.display().to_string().ends_with("-dns-records.json"));
+    let records: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(kept.expect("it is kept")).expect("read")).expect("JSON");
+    let records = records.as_array().expect("a list");
+    let names: Vec<&str> = records.iter().filter_map(|r| r["name"].as_str()).collect();
+    let [site, all, workspaces] = names[..] else { panic!("{names:?}") };
+    assert_eq!((all, workspaces), (&*format!("*.{site}"), &*format!("*.ws.{site}")));
+    assert!(records.iter().all(|r| r["type"] == "A" && r["value"] == records[0]["value"]), "{records:?}");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let inside = std::fs::read_dir(folder).expect("list").map(|entry| entry.expect("entry").path());
+    inside.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 #[cfg(unix)]

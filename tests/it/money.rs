@@ -30,8 +30,6 @@ fn refused(account: &Account, args: &[&str], env: &[(&str, &str)], code: i32) ->
 #[test]
 fn an_account_that_cannot_be_used_is_told_in_one_line_and_nothing_is_created() {
     let account = Account::start(HEALTHY);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let closed = format!("http://{nobody}/v1");
     let elsewhere = account.endpoint.trim_end_matches("/v1").to_owned();
     let said = [
         refused(&account, &[], &[("HCLOUD_TOKEN", "0123456789")], 2),
@@ -45,9 +43,85 @@ fn an_account_that_cannot_be_used_is_told_in_one_line_and_nothing_is_created() {
         "{history}"
     );
     assert!(history.contains("\nhint: name another one with --server-type"), "{history}");
+    insta::assert_snapshot!(said.join("---\n"));
+}
+
+/// An account where the API's first answers are spoilt, or its answers to orders of keys.
+fn spoilt(rows: &str) -> Account {
+    Account::start(&format!("{HEALTHY}{rows}"))
+}
+
+fn strange(answer: &str) -> String {
+    format!("[[hetzner.fault]]\npath = '/locations'\nquery = ''\neffect = {answer}\n")
+}
+
+const READ_ONLY: &str = "[[hetzner.fault]]\nmethod = 'POST'\npath = '/ssh_keys'\n\
+    effect = { refuse = { status = 401, code = 'token_readonly' } }\n";
+
+#[test]
+fn whatever_else_answers_is_called_no_api_at_once_and_nothing_is_created() {
+    let mut said = Vec::new();
+    for (answer, code) in [
+        ("{ html = 404 }", 2),
+        ("{ html = 200 }", 2),
+        ("{ html = 301 }", 2),
+        ("{ html = 403 }", 2),
+        ("{ rewrite = { at = '/locations' } }", 2),
+    ] {
+        said.push(refused(&spoilt(&strange(answer)), &[], &[], code));
+    }
+    said.push(refused(&spoilt(READ_ONLY), &[], &[], 2));
+    insta::assert_snapshot!(said.join("---\n"));
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_without_sending_anything() {
+    let account = Account::start(HEALTHY);
+    let before = account.requests().len();
+    let said = ["banana", "file:///etc/passwd", "https://api.hetzner.cloud/v1?page=1"]
+        .map(|endpoint| refused(&account, &[], &[("HCLOUD_ENDPOINT", endpoint)], 2));
+    let token = refused(&account, &[], &[("HCLOUD_TOKEN", "first line\nsecond line")], 2);
+    assert!(!token.contains("first") && !token.contains("second"), "{token}");
+    insta::assert_snapshot!([&said[..], &[token]].concat().join("---\n"));
+    // Only the test itself has asked, for what is there: eight kinds each time.
+    assert_eq!(account.requests().len() - before, 4 * 8);
+    // A line break behind a token is no part of it.
+    let program = Program::new();
+    let matrix = program.matrix(&[("size", &["single"])]).display().to_string();
+    let token = format!("{}\n", account.token);
+    let args = ["doctor", "--provider", "hetzner", "--matrix", &matrix];
+    let ended = gsh(&account, &program, &args, &[("HCLOUD_TOKEN", &token)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn who_does_not_answer_is_told_with_the_reason() {
+    let account = Account::start(HEALTHY);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let closed = format!("http://{nobody}/v1");
     let silent = refused(&account, &[], &[("HCLOUD_ENDPOINT", &closed)], 3);
     assert!(silent.contains("endpoint: no Hetzner API at") && silent.contains("HCLOUD_ENDPOINT"), "{silent}");
+    assert!(silent.contains("refused"), "{silent}");
+}
+
+#[test]
+fn a_sweep_is_told_what_is_wrong_with_the_account_in_one_line() {
+    let sweep = |account: &Account, args: &[&str], env: &[(&str, &str)], code: i32| {
+        let ended = gsh(account, &Program::new(), &[&["sweep"], args].concat(), env);
+        assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{args:?} {env:?}: {}", ended.stderr);
+        assert!(ended.stderr.lines().count() == 2 && ended.stderr.starts_with("error: "), "{}", ended.stderr);
+        ended.stderr.replace(&account.endpoint, "<endpoint>")
+    };
+    let account = Account::start(HEALTHY);
+    let said = [
+        sweep(&account, &["--expired"], &[("HCLOUD_TOKEN", "0123456789")], 2),
+        sweep(&spoilt(&strange("{ html = 404 }")), &["--expired"], &[], 2),
+        sweep(&spoilt(READ_ONLY), &["--expired"], &[], 2),
+    ];
     insta::assert_snapshot!(said.join("---\n"));
+    // Who only wants to see needs a token that may only read.
+    let ended = gsh(&spoilt(READ_ONLY), &Program::new(), &["sweep", "--expired", "--dry-run"], &[]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "nothing to remove\n"), "{}", ended.stderr);
 }
 
 #[test]

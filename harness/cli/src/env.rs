@@ -5,9 +5,10 @@ use gsh_engine::secret::Secret;
 /// The endpoint of the real Hetzner Cloud.
 pub(crate) const HETZNER: &str = "https://api.hetzner.cloud/v1";
 
-/// `HCLOUD_TOKEN`: the API token of the Hetzner project, read-write.
+/// `HCLOUD_TOKEN`: the API token of the Hetzner project, read-write. The line break that a file or a secret store put behind
+/// it is no part of it.
 pub(crate) fn hcloud_token() -> Option<Secret> {
-    text("HCLOUD_TOKEN").map(|value| Secret::new("HCLOUD_TOKEN", value))
+    text("HCLOUD_TOKEN").map(|value| Secret::new("HCLOUD_TOKEN", value.trim()))
 }
 
 /// `HCLOUD_ENDPOINT`: another base URL of the Hetzner API, with `/v1`. Evidence from there is not `cloud`.

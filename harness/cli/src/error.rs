@@ -51,13 +51,28 @@ impl CliError {
     pub(crate) fn report(&self) -> Exit {
         let mut err = std::io::stderr().lock();
         // When even stderr is gone there is nobody left to tell.
-        let _nobody = writeln!(err, "error: {}", self.message);
+        let _nobody = writeln!(err, "error: {}", plain(&self.message));
         for cause in &self.causes {
-            let _nobody = writeln!(err, "caused by: {cause}");
+            let _nobody = writeln!(err, "caused by: {}", plain(cause));
         }
         if let Some(hint) = &self.hint {
-            let _nobody = writeln!(err, "hint: {hint}");
+            let _nobody = writeln!(err, "hint: {}", plain(hint));
         }
         self.exit
+    }
+}
+
+/// A text that may come from elsewhere: nothing in it moves a cursor or changes colours.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || ['\n', '\t'].contains(c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_leaves_the_terminal_as_it_is() {
+        assert_eq!(plain("no `\u{1b}[2J\u{9b}31mred\u{7}`\r\n\tline 2"), "no `[2J31mred`\n\tline 2");
     }
 }

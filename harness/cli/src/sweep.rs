@@ -13,7 +13,7 @@ use gsh_engine::stop::Stop;
 use gsh_engine::sweep::{Which, list, sweep as reclaim};
 use gsh_model::exit::Exit;
 use gsh_model::lease::{LeaseId, Resource, RunId};
-use gsh_providers::{HetznerProvider, Spending};
+use gsh_providers::{Access, HetznerProvider, Spending, Weight};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -85,6 +85,13 @@ pub(crate) async fn sweep(args: &args::Sweep) -> Result<Exit, CliError> {
         None => Which::ExpiredAt(Timestamp::now()),
     };
     let provider = account.provider(wiring::ClusterSettings::default(), Spending::Free)?;
+    let access = if args.dry_run { Access::Read } else { Access::Write };
+    // Who is wrong about the account is told at once. Trouble that may pass is waited for as with every other request.
+    let survey = provider.access(&cx, access).await;
+    if survey.blocker().is_some_and(|b| b.weight == Weight::Wrong) {
+        account.end().await;
+        return crate::doctor::refuse(&survey).map(|()| Exit::Pass);
+    }
     let (found, mut report) = look(&cx, &provider, &which, args.dry_run).await?;
     let out = Out(args.format);
     show(&out, &report)?;
@@ -116,6 +123,7 @@ async fn look(
         run,
         lease,
         expires,
+        owner,
         resources,
         fate: Fate::Listed,
     });
@@ -123,7 +131,6 @@ async fn look(
         schema: "gsh.sweep/v1",
         dry_run,
         leases: leases.collect(),
-        owner,
         snapshots: snapshots.into_iter().map(|snapshot| Snapshot { snapshot, fate: Fate::Listed }).collect(),
         left: None,
     };

@@ -13,7 +13,9 @@ use gsh_model::axis::Tls;
 use gsh_model::outcome::Evidence;
 use gsh_model::plan::Plan;
 use gsh_model::scenario::Need;
-use gsh_providers::{Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Spending, WarmStart};
+use gsh_providers::{
+    Cores, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Spending, Unusable, WarmStart, usable,
+};
 
 use crate::args::{self, ProviderName};
 use crate::env;
@@ -27,9 +29,9 @@ pub(crate) const OFFERS: [Need; 3] = [Need::GrowableCluster, Need::Writable, Nee
 pub(crate) struct ClusterSettings {
     machines: MachineChoice,
     runner_address: Option<std::net::IpAddr>,
+    owner: String,
     open_ports: Vec<u16>,
     warm: WarmStart,
-    owner: String,
     community: Option<PathBuf>,
     installer: Option<PathBuf>,
     repository: Option<String>,
@@ -79,9 +81,9 @@ impl ClusterSettings {
                 server_type: args.server_type.clone(),
             },
             runner_address: args.runner_address,
+            owner: args.owner.clone().unwrap_or_else(env::owner),
             open_ports: args.open_port.clone(),
             warm: if args.warm { WarmStart::On } else { WarmStart::Off },
-            owner: args.owner.clone().unwrap_or_else(env::owner),
             community: args.community.clone(),
             installer: args.installer.clone(),
             repository: args.repository.clone(),
@@ -168,11 +170,20 @@ pub(crate) fn check(args: &args::Account) -> Result<(), CliError> {
                 return Err(CliError::usage("--world describes the embedded world, but the provider is hetzner")
                     .hint("add --provider embedded, or leave --world out"));
             }
-            token().map(drop)
+            let endpoint = env::hcloud_endpoint();
+            usable(&endpoint, &token()?).map_err(|e| {
+                let hint = match e {
+                    Unusable::Endpoint { .. } => ENDPOINT,
+                    Unusable::Token => "look whether HCLOUD_TOKEN holds the token alone, as the console showed it",
+                };
+                CliError::usage(e.to_string()).hint(hint)
+            })
         }
         ProviderName::Embedded => embedded::check(args),
     }
 }
+
+const ENDPOINT: &str = "HCLOUD_ENDPOINT is a base URL with its version, such as https://api.hetzner.cloud/v1; without it gsh uses that one";
 
 fn token() -> Result<Secret, CliError> {
     env::hcloud_token().ok_or_else(|| {
@@ -258,6 +269,7 @@ impl Account {
             patience: self.patience,
             machines: clusters.machines,
             runner_address: clusters.runner_address,
+            owner: clusters.owner,
             open_ports: clusters.open_ports,
             warm: clusters.warm,
             community: clusters.community,
@@ -269,7 +281,6 @@ impl Account {
     }
 
     /// The installer.
-            owner: clusters.owner,
     pub(crate) fn installer(&self, clusters: &ClusterSettings) -> GitpodInstaller {
         GitpodInstaller::new(clusters.settings(self.certificate.as_ref()))
     }

@@ -10,6 +10,6 @@ pub mod hetzner;
 pub mod k3s;
 
 pub use hetzner::{
-    Asked, Cores, Finding, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Spending, Survey, WarmStart,
-    Weight, Which,
+    Access, Asked, Cores, Finding, HetznerConfig, HetznerProvider, MachineChoice, Pace, Patience, Spending, Survey,
+    Unusable, WarmStart, Weight, Which, usable,
 };

@@ -196,7 +196,7 @@ impl Api {
                 Next::GiveUp => return Err(error),
             };
             tracing::debug!(call = %call.name(), tries, ?after, error = %error.trouble, "trying again");
-            last = error.trouble.to_string();
+            last = error.trouble.whole();
             // Between half and all of the pause, so that many callers do not come back at once.
             let jitter = rand::rng().random_range(0.5..=1.0);
             self.pause(cx, call, after.mul_f64(jitter), limited, tries, &last).await?;
@@ -274,8 +274,11 @@ impl Api {
         if text.trim().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text)
-            .map_err(|e| error(told, Trouble::Garbled { status: status.as_u16(), reason: e.to_string() }))
+        serde_json::from_str(&text).map_err(|e| {
+            let reason =
+                if text.trim_start().starts_with('<') { format!("it is {}", page(&text)) } else { e.to_string() };
+            error(told, Trouble::Garbled { status: status.as_u16(), reason })
+        })
     }
 }
 
@@ -320,14 +323,57 @@ fn refusal(status: u16, text: &str) -> Trouble {
                     .collect::<Vec<_>>()
             };
             let details = [names("fields"), names("limits")].concat();
-            Trouble::Refused { status, code: error.code, message: error.message, details }
+            Trouble::Refused { status, code: error.code, message: one_line(&error.message), details }
         }
         // A proxy in between answers in its own words; the status is all there is.
-        Err(_) => Trouble::Refused {
-            status,
-            code: format!("http_{status}"),
-            message: text.trim().chars().take(120).collect(),
-            details: Vec::new(),
-        },
+        Err(_) => Trouble::Refused { status, code: format!("http_{status}"), message: page(text), details: Vec::new() },
+    }
+}
+
+/// The longest text of somebody else that is shown.
+const MOST: usize = 400;
+
+/// Somebody else's text as a part of a line of ours: what moves a cursor is left out.
+fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(MOST).collect()
+}
+
+/// What something that is not the API says of itself.
+fn page(text: &str) -> String {
+    let line = one_line(text);
+    if line.is_empty() {
+        return "an empty answer".to_owned();
+    }
+    if !line.starts_with('<') {
+        return line;
+    }
+    // Lower case of ASCII keeps every byte where it is.
+    let small = line.to_ascii_lowercase();
+    let title = small.find("<title>").map(|at| at + "<title>".len());
+    let title = title.and_then(|from| line.get(from..small.find("</title>")?));
+    match title.map(str::trim).filter(|title| !title.is_empty()) {
+        Some(title) => format!("a page for browsers, `{title}`"),
+        None => "a page for browsers".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_api_is_told_in_one_line_that_moves_no_cursor() {
+        for (body, told) in [
+            ("", "an empty answer"),
+            ("not\nhere\r\n", "not here"),
+            ("<html>\n<head><TITLE> 404\nNot Found </title>\n\u{1b}[2J", "a page for browsers, `404 Not Found`"),
+            ("<!DOCTYPE html>\n<p>\u{1b}[31mproxy", "a page for browsers"),
+            ("</title><title>", "a page for browsers"),
+            ("{\"error\": {\"code\": \"c\", \"message\": \"a\\nb\\u001b[2Jc\"}}", "a b [2Jc"),
+        ] {
+            let Trouble::Refused { message, .. } = refusal(404, body) else { panic!("{body}") };
+            assert_eq!(message, told, "{body}");
+        }
     }
 }

@@ -8,6 +8,44 @@ use gsh_engine::provider::Stores;
 use gsh_engine::reach::Reach;
 use gsh_engine::secret::Secret;
 
+/// Why an account cannot be asked for anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Nothing can be sent there.
+    #[error("`{endpoint}` is no address of an API: {why}")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No header can carry it.
+    #[error("the API token has a blank, a line break or another character that no token has")]
+    Token,
+}
+
+/// Finds what is wrong with endpoint and token without sending anything.
+///
+/// # Errors
+/// When no request can be made of them.
+pub fn usable(endpoint: &str, token: &Secret) -> Result<(), Unusable> {
+    let wrong = |why: String| Err(Unusable::Endpoint { endpoint: endpoint.to_owned(), why });
+    match reqwest::Url::parse(endpoint) {
+        Err(e) => return wrong(e.to_string()),
+        Ok(url) if !["http", "https"].contains(&url.scheme()) => {
+            return wrong(format!("it begins with `{}:`, not with `https:`", url.scheme()));
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            return wrong("paths are added to it, so it ends before `?` and `#`".to_owned());
+        }
+        Ok(_) => {}
+    }
+    match token.expose().chars().all(|c| c.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err(Unusable::Token),
+    }
+}
+
 /// How to reach an account, and what to build in it. `Debug` shows no token: [`Secret`] sees to that.
 #[derive(Debug, Clone)]
 pub struct HetznerConfig {
@@ -26,6 +64,8 @@ pub struct HetznerConfig {
     pub runner_address: Option<IpAddr>,
     /// Where machines fetch k3s' install script.
     pub k3s_install_url: String,
+    /// Whose things these are, for the label of that name; what a label cannot hold is replaced.
+    pub owner: String,
     /// Folder with the distribution's own machine templates, for cells with `template = "community"`.
     pub community: Option<PathBuf>,
     /// Stores that are there already; for others that a cell wants a machine is ordered.
@@ -56,6 +96,7 @@ impl HetznerConfig {
             locations: ["nbg1", "hel1", "fsn1"].map(str::to_owned).to_vec(),
             runner_address: None,
             k3s_install_url: "https://get.k3s.io".to_owned(),
+            owner: String::new(),
             community: None,
             stores: Stores::default(),
             machines: MachineChoice::default(),
@@ -64,8 +105,6 @@ impl HetznerConfig {
             spending: Spending::default(),
             patience: Patience::default(),
             pace: Pace::default(),
-    /// Whose things these are, for the label of that name; what a label cannot hold is replaced.
-    pub owner: String,
         }
     }
 }
@@ -96,7 +135,6 @@ pub enum Cores {
 pub enum Spending {
     /// Whatever fits, however dear.
     #[default]
-            owner: String::new(),
     Free,
     /// Not more than twice the first choice: a budget must know beforehand what a cell can cost at most.
     Bounded,
@@ -196,6 +234,26 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_that_nothing_can_be_sent_to_is_found_before_anything_is_sent() {
+        let why = |endpoint, token: &str| usable(endpoint, &Secret::new("t", token)).err().map(|e| e.to_string());
+        assert_eq!(why("https://api.hetzner.cloud/v1", "abc0"), None);
+        assert_eq!(why("http://127.0.0.1:8080/v1/", "abc0"), None);
+        for (endpoint, says) in [
+            ("banana", "`banana` is no address of an API: relative URL without a base"),
+            ("file:///etc", "it begins with `file:`, not with `https:`"),
+            ("https://", "empty host"),
+            ("https://api.example/v1?x=1", "so it ends before `?` and `#`"),
+        ] {
+            let why = why(endpoint, "abc0").unwrap_or_default();
+            assert!(why.contains(says), "{endpoint}: {why}");
+        }
+        for token in ["two words", "line\nbreak", "ö", "\u{7f}"] {
+            let why = why("https://api.hetzner.cloud/v1", token).unwrap_or_default();
+            assert!(why.contains("that no token has") && !why.contains(token), "{why}");
+        }
+    }
 
     #[test]
     fn pauses_double_from_a_second_and_end_at_half_a_minute() {

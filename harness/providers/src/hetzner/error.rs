@@ -1,6 +1,7 @@
 //! What the Hetzner API can answer instead of what was asked, with everything that helps to find out why: the call, the
 //! code, the HTTP status, the correlation id. From here on it has a blame.
 
+use std::error::Error;
 use std::fmt;
 
 use gsh_engine::failure::Failure;
@@ -113,6 +114,17 @@ pub(crate) enum Trouble {
     /// The run was asked to stop before the request was sent.
     #[error("the run was asked to stop")]
     Stopped,
+}
+
+impl Trouble {
+    /// What went wrong, with what lies at its bottom: `connection refused` says more than that no answer came.
+    pub(crate) fn whole(&self) -> String {
+        let mut bottom = self.source();
+        while let Some(deeper) = bottom.and_then(Error::source) {
+            bottom = Some(deeper);
+        }
+        bottom.map_or_else(|| self.to_string(), |bottom| format!("{self}: {bottom}"))
+    }
 }
 
 fn fields(details: &[String]) -> String {

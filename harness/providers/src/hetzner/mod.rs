@@ -21,12 +21,14 @@ mod retry;
 mod state;
 mod strangers;
 mod survey;
+mod survey_access;
 mod survey_catalogue;
 mod topology;
 mod warm;
 mod wire;
 
-pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience, Spending, WarmStart};
+pub use config::{Cores, HetznerConfig, MachineChoice, Pace, Patience, Spending, Unusable, WarmStart, usable};
 pub use prices::Which;
 pub use provider::HetznerProvider;
 pub use survey::{Asked, Finding, Survey, Weight};
+pub use survey_access::Access;

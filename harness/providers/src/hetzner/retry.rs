@@ -11,6 +11,8 @@ use super::error::{ApiError, Trouble};
 pub(crate) enum Effect {
     /// Nothing.
     Read,
+    /// Nothing, and nothing was answered before: whether there is an API at all. A read, where no row names it.
+    First,
     /// Makes something that can be found again, by its name or its labels.
     Create,
     /// Brings something into a state; doing it twice is doing it once.
@@ -43,6 +45,8 @@ enum On {
     Status(u16, u16),
     /// The connection was never made: nothing can have happened.
     NotSent,
+    /// A whole answer that cannot be understood.
+    Garbled,
     /// It was sent, and there is no answer, or none that can be understood: anything can have happened.
     Lost,
 }
@@ -59,13 +63,13 @@ enum Then {
     GiveUp,
 }
 
-use Effect::{Change, Create, Delete, Read};
-use On::{Codes, Lost, NotSent, Status};
+use Effect::{Change, Create, Delete, First, Read};
+use On::{Codes, Garbled, Lost, NotSent, Status};
 
 /// The table. The first row that matches decides; what no row matches is given up. Codes are those of Hetzner's API
 /// reference; every other way of refusing means that nothing has happened and that asking again changes nothing.
 #[rustfmt::skip]
-const TABLE: [(On, &[Effect], Then); 18] = [
+const TABLE: [(On, &[Effect], Then); 19] = [
     // The account's limit, whoever used it up.
     (Codes(&["rate_limit_exceeded"]),                               &[Read, Create, Change, Delete], Then::NotNow),
     (Status(429, 429),                                              &[Read, Create, Change, Delete], Then::NotNow),
@@ -90,6 +94,8 @@ const TABLE: [(On, &[Effect], Then); 18] = [
     (Status(408, 408),                                              &[Create],                       Then::LookUp),
     (Status(408, 408),                                              &[Read, Change, Delete],         Then::Again),
     (NotSent,                                                       &[Read, Create, Change, Delete], Then::Again),
+    // Two pages of something else, one after the other, are no slip: this is not the API.
+    (Garbled,                                                       &[First],                        Then::Once),
     (Lost,                                                          &[Create],                       Then::LookUp),
     (Lost,                                                          &[Read, Change, Delete],         Then::Again),
 ];
@@ -100,15 +106,15 @@ fn row(effect: Effect, error: &ApiError) -> Then {
         Trouble::Refused { status, code, .. } => match on {
             Codes(codes) => codes.contains(&code.as_str()),
             Status(from, to) => (*from..=*to).contains(status),
-            NotSent | Lost => false,
+            NotSent | Garbled | Lost => false,
         },
         Trouble::NoAnswer { never_sent, .. } => match on {
             NotSent => *never_sent,
             Lost => !never_sent,
-            Codes(_) | Status(..) => false,
+            Garbled | Codes(_) | Status(..) => false,
         },
         Trouble::Garbled { .. } => match on {
-            Lost => true,
+            Garbled | Lost => true,
             NotSent | Codes(_) | Status(..) => false,
         },
         Trouble::Action { .. }
@@ -117,7 +123,8 @@ fn row(effect: Effect, error: &ApiError) -> Then {
         | Trouble::NoRequests { .. }
         | Trouble::Stopped => false,
     };
-    let found = TABLE.iter().find(|(on, effects, _)| effects.contains(&effect) && matches(on));
+    let concerns = |effects: &[Effect]| effects.contains(&effect) || (effect == First && effects.contains(&Read));
+    let found = TABLE.iter().find(|(on, effects, _)| concerns(effects) && matches(on));
     found.map_or(Then::GiveUp, |(_, _, then)| *then)
 }
 
@@ -221,5 +228,17 @@ mod tests {
         let garbled = error(Trouble::Garbled { status: 201, reason: "no `server`".into() });
         assert_eq!(next(&Pace::default(), Create, &garbled, 1, 0), Next::LookUp);
         assert_eq!(next(&Pace::default(), Read, &garbled, 1, 0), Next::Again(Pace::default().retry));
+    }
+
+    #[test]
+    fn whoever_is_not_the_api_is_asked_twice_and_otherwise_the_first_request_is_a_read() {
+        let pace = Pace::default();
+        let garbled = error(Trouble::Garbled { status: 200, reason: "no JSON".into() });
+        assert_eq!(next(&pace, First, &garbled, 1, 0), Next::Again(pace.retry));
+        assert_eq!(next(&pace, First, &garbled, 2, 0), Next::GiveUp);
+        assert_eq!(next(&pace, Read, &garbled, 2, 0), Next::Again(pace.pause(1)));
+        for (status, code) in [(503, "unavailable"), (429, "rate_limit_exceeded"), (401, "unauthorized")] {
+            assert_eq!(row(First, &refused(status, code)), row(Read, &refused(status, code)), "{code}");
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! the plan fits. Only reads, but for one request that is made to be refused and tells whether the token may write.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::future::join_all;
 use gsh_engine::cx::Cx;
@@ -10,24 +9,18 @@ use gsh_engine::failure::Failure;
 use gsh_model::axis::Os;
 use gsh_model::budget::{Amount, Euros, Shape};
 use jiff::Timestamp;
-use reqwest::Method;
 use serde::Serialize;
 
-use super::api::Call;
 use super::create::{FIREWALL, Kind, LOAD_BALANCER, NETWORK, PRIMARY_IP, SERVER, SSH_KEY, VOLUME};
-use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
 use super::prices::Which;
 use super::provider::HetznerProvider;
-use super::retry::Effect;
+use super::survey_access::Access;
 use super::wire::Thing;
 
 /// A clock that is more seconds off than this makes expiries wrong.
 const SKEW_S: i64 = 120;
-
-/// How long the first answer may take, tries included.
-const FIRST_ANSWER: Duration = Duration::from_secs(15);
 
 /// Started hours that a lease of one cell usually lives.
 const USUAL_HOURS: u64 = 1;
@@ -117,7 +110,7 @@ impl HetznerProvider {
     /// Looks at the account with a plan in mind.
     pub async fn survey(&self, cx: &Cx, asked: &Asked) -> Survey {
         let mut survey = Survey::default();
-        if !self.look_at_token(cx, &mut survey).await {
+        if !self.look_at_token(cx, &mut survey, Access::Write, Purpose::Work).await {
             return survey;
         }
         self.look_at_clock(&mut survey);
@@ -128,74 +121,6 @@ impl HetznerProvider {
         self.look_at_account(cx, &mut survey, asked).await;
         self.look_at_money(cx, &mut survey, asked).await;
         survey
-    }
-
-    /// Whether anything else can be asked at all.
-    async fn look_at_token(&self, cx: &Cx, survey: &mut Survey) -> bool {
-        let endpoint = &self.config.endpoint;
-        // Who does not answer at all is told after some tries, not after a minute of them.
-        let cx = &cx.within(FIRST_ANSWER);
-        let first: Result<serde_json::Value, ApiError> =
-            self.api.read(cx, Call::get("/locations", Vec::new(), Purpose::Work)).await;
-        match first {
-            Ok(answer) if answer.get("locations").is_some_and(serde_json::Value::is_array) => {}
-            Ok(_) => {
-                survey.advise(
-                    "endpoint",
-                    Weight::Wrong,
-                    no_api(endpoint, "it answers, but not as the API does"),
-                    ENDPOINT,
-                );
-                return false;
-            }
-            Err(e) => {
-                self.explain(survey, endpoint, &e);
-                return false;
-            }
-        }
-        survey.add("endpoint", Weight::Good, endpoint.clone());
-        // Nothing can come of a key without name and key material; a token that may only read is told so before that.
-        let call = Call {
-            method: Method::POST,
-            path: "/ssh_keys".to_owned(),
-            query: Vec::new(),
-            body: Some(serde_json::json!({})),
-            effect: Effect::Read,
-            purpose: Purpose::Work,
-        };
-        match self.api.send(cx, &call).await {
-            Err(e) if e.code() == Some("token_readonly") => survey.advise(
-                "token",
-                Weight::Wrong,
-                "the token may only read",
-                "make a read-write token in the console of the project and put it into HCLOUD_TOKEN",
-            ),
-            Err(e) if matches!(e.code(), Some("invalid_input" | "json_error")) => {
-                survey.add("token", Weight::Good, "accepted, read-write");
-            }
-            Err(e) => survey.add("token", Weight::Warning, format!("whether it may write is not clear: {}", e.trouble)),
-            Ok(_) => survey.add("token", Weight::Warning, "whether it may write is not clear"),
-        }
-        true
-    }
-
-    fn explain(&self, survey: &mut Survey, endpoint: &str, error: &ApiError) {
-        match (&error.trouble, error.code()) {
-            (_, Some("unauthorized" | "forbidden")) => survey.advise(
-                "token",
-                Weight::Wrong,
-                "the API does not accept the token",
-                "look whether HCLOUD_TOKEN holds the whole token of the right project",
-            ),
-            (Trouble::Refused { status: 404, .. } | Trouble::Garbled { .. }, _) => {
-                survey.advise("endpoint", Weight::Wrong, no_api(endpoint, &error.trouble.to_string()), ENDPOINT);
-            }
-            (Trouble::NoAnswer { .. } | Trouble::OutOfTime { .. }, _) => {
-                let text = no_api(endpoint, &error.trouble.to_string());
-                survey.advise("endpoint", Weight::Unclear, text, ENDPOINT);
-            }
-            _ => survey.add("endpoint", Weight::Unclear, no_api(endpoint, &error.trouble.to_string())),
-        }
     }
 
     fn look_at_clock(&self, survey: &mut Survey) {
@@ -352,12 +277,6 @@ impl HetznerProvider {
             survey.advise("budget", Weight::Warning, text, "raise --budget, or plan fewer cells");
         }
     }
-}
-
-const ENDPOINT: &str = "look at HCLOUD_ENDPOINT; without it gsh uses the real cloud's";
-
-fn no_api(endpoint: &str, seen: &str) -> String {
-    format!("no Hetzner API at {endpoint}: {seen}")
 }
 
 /// The most that exists at a time: the largest leases together, as far as the limits let them.

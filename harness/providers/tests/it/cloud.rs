@@ -15,6 +15,7 @@ use gsh_model::axis::Cell;
 use gsh_model::outcome::Blame;
 use gsh_providers::{HetznerConfig, HetznerProvider, MachineChoice};
 use gsh_world::World;
+use serde_json::{Value, json};
 
 use crate::lease::{self, Nobody};
 
@@ -59,6 +60,14 @@ impl Account {
         items.filter(|i| !i.stock && i.kind == kind).map(|i| i.name).collect()
     }
 
+    /// What the API says of a kind.
+    async fn listed(&self, kind: &str) -> Vec<Value> {
+        let (status, answer) = self.cloud.ask("GET", &format!("/{kind}"), "").await;
+        assert_eq!(status, 200, "{answer}");
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        serde_json::from_value(answer[kind].take()).unwrap()
+    }
+
     fn left(&self) -> Vec<String> {
         lease::left(&self.cloud)
     }
@@ -89,21 +98,21 @@ async fn every_size_is_ordered_with_our_labels_and_removed_whole() {
             for label in ["gsh-run", "gsh-lease", "gsh-expires", "gsh-role"] {
                 assert!(item.labels.contains_key(label), "{size}: {item} lacks {label}");
             }
+            assert_eq!(item.labels.get("gsh-owner").map(String::as_str), Some("acme.dist"), "{size}: {item}");
         }
         let found = account.provider.find(&account.cx(), Some(&account.request.run)).await.unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((&found[0].lease, found[0].expires), (&account.request.lease, account.request.expires));
+        assert_eq!(found[0].owner.as_deref(), Some("acme.dist"), "who to ask");
         assert!(found[0].resources.iter().any(|r| r.kind == "server" && r.cents_per_month.is_some()));
         account.release().await;
         account.end().await;
     }
 }
-            assert_eq!(item.labels.get("gsh-owner").map(String::as_str), Some("acme.dist"), "{size}: {item}");
 
 #[tokio::test]
 async fn a_small_cluster_takes_at_most_sixty_requests() {
     let account = account("", &[("size", "small")]).await;
-        assert_eq!(found[0].owner.as_deref(), Some("acme.dist"), "who to ask");
     account.acquire().await;
     let cx = account.cx().teardown(Duration::from_secs(60));
     account.provider.release(&cx, &account.request.lease).await.unwrap();
@@ -368,6 +377,84 @@ async fn the_firewall_lets_the_world_to_the_site_and_the_runner_to_the_machines(
     let ours = r#"["198.51.100.7/32","10.2.0.0/16"]"#;
     let expected = [("80", world), ("443", world), ("22", world), ("9500", world), ("6443", ours), ("2244", ours)];
     assert_eq!(rules, expected.map(|(port, sources)| format!("\"{port}\": {sources}")));
+    account.release().await;
+    account.end().await;
+}
+
+/// Ports of a load balancer, its selector, and the numbers of the servers behind it; all over the private network.
+fn balancing(balancer: &Value) -> (BTreeSet<u64>, String, BTreeSet<u64>) {
+    let services = balancer["services"].as_array().unwrap().iter();
+    let ports = services.map(|s| {
+        assert_eq!((&s["protocol"], &s["listen_port"]), (&json!("tcp"), &s["destination_port"]), "{s}");
+        assert_eq!((&s["health_check"]["protocol"], &s["health_check"]["port"]), (&json!("tcp"), &s["listen_port"]));
+        s["listen_port"].as_u64().unwrap()
+    });
+    let [target] = &balancer["targets"].as_array().unwrap()[..] else { panic!("{balancer}") };
+    assert_eq!((&target["type"], &target["use_private_ip"]), (&json!("label_selector"), &json!(true)), "{target}");
+    let behind = target["targets"].as_array().unwrap().iter().map(|t| t["server"]["id"].as_u64().unwrap());
+    (ports.collect(), target["label_selector"]["selector"].as_str().unwrap().to_owned(), behind.collect())
+}
+
+#[tokio::test]
+async fn a_medium_cluster_has_its_network_its_group_and_two_load_balancers() {
+    let account = account("", &[("size", "medium"), ("database", "external")]).await;
+    account.acquire().await;
+    let lease = account.request.lease.to_string();
+    let [network] = &account.listed("networks").await[..] else { panic!("one network") };
+    assert_eq!(network["ip_range"], "10.2.0.0/16");
+    let [subnet] = &network["subnets"].as_array().unwrap()[..] else { panic!("one subnet: {network}") };
+    let shape = (&subnet["type"], &subnet["ip_range"], &subnet["network_zone"]);
+    assert_eq!(shape, (&json!("cloud"), &json!("10.2.0.0/24"), &json!("eu-central")));
+
+    let servers = account.listed("servers").await;
+    assert_eq!(servers.len(), 7, "3 managers, 3 workers, the stores");
+    let [group] = &account.listed("placement_groups").await[..] else { panic!("seven fit into one group") };
+    let [firewall] = &account.listed("firewalls").await[..] else { panic!("one firewall") };
+    assert_eq!((&group["type"], group["servers"].as_array().map(Vec::len)), (&json!("spread"), Some(7)));
+    let role = |server: &Value| server["labels"]["gsh-role"].as_str().unwrap().to_owned();
+    for server in &servers {
+        assert_eq!(server["placement_group"]["id"], group["id"], "{server}");
+        assert_eq!(server["public_net"]["firewalls"][0]["id"], firewall["id"], "{server}");
+        assert!(server["public_net"]["ipv4"].is_object() && server["public_net"]["ipv6"].is_null(), "{server}");
+        let private = &server["private_net"][0];
+        assert_eq!(private["network"], network["id"], "{server}");
+        assert!(private["ip"].as_str().unwrap().starts_with("10.2.0."), "{server}");
+    }
+    let of_role = |wanted: &str| -> BTreeSet<u64> {
+        servers.iter().filter(|s| role(s) == wanted).map(|s| s["id"].as_u64().unwrap()).collect()
+    };
+    let (managers, workers) = (of_role("manager"), of_role("worker"));
+    assert_eq!((managers.len(), workers.len(), of_role("stores").len()), (3, 3, 1));
+    // What is implied by an order goes with its server.
+    let addresses = account.listed("primary_ips").await;
+    assert_eq!(addresses.len(), 7);
+    assert!(addresses.iter().all(|a| a["auto_delete"] == json!(true) && a["type"] == "ipv4"), "{addresses:?}");
+
+    let balancers = account.listed("load_balancers").await;
+    let named = |what: &str| {
+        let name = format!("{lease}-{what}");
+        balancers.iter().find(|b| b["name"] == name.as_str()).unwrap_or_else(|| panic!("no {name}: {balancers:?}"))
+    };
+    for balancer in &balancers {
+        assert_eq!(balancer["private_net"][0]["network"], network["id"], "{balancer}");
+    }
+    let site = ([22, 80, 443].into(), format!("gsh-lease={lease},gsh-role in (worker,manager-worker)"), workers);
+    assert_eq!(balancing(named("site")), site);
+    let control = ([2244, 6443].into(), format!("gsh-lease={lease},gsh-role=manager"), managers);
+    assert_eq!(balancing(named("managers")), control);
+    account.release().await;
+    account.end().await;
+}
+
+#[tokio::test]
+async fn without_a_gateway_nothing_of_the_site_is_on_port_22() {
+    let account = account("", &[("size", "small"), ("ssh-gateway", "off")]).await;
+    account.acquire().await;
+    let (ports, ..) = balancing(&account.listed("load_balancers").await[0]);
+    assert_eq!(ports, [80, 443].into());
+    let rules = account.listed("firewalls").await[0]["rules"].clone();
+    let open: Vec<&str> = rules.as_array().unwrap().iter().filter_map(|r| r["port"].as_str()).collect();
+    assert_eq!(open, ["80", "443", "6443", "2244"]);
     account.release().await;
     account.end().await;
 }

@@ -196,8 +196,8 @@ pub(crate) const SITES: [Site; 74] = [
     Site { query: FIND,          ..site(Step::Find, "release::labelled", "servers of the account",  Read, "GET", "/servers") },
     Site { query: FIND,          ..site(Step::Find, "release::labelled", "anything of the account", Read, "GET", "/*") },
     // Before anything is ordered.
-    Site { query: "",            ..site(Step::Survey, "survey::look_at_token", "the first request", First, "GET", "/locations") },
-    site(Step::Survey, "survey::look_at_token", "a key that cannot be", Probe, "POST", "/ssh_keys"),
+    Site { query: "",            ..site(Step::Survey, "survey_access::look_at_token", "the first request", First, "GET", "/locations") },
+    site(Step::Survey, "survey_access::look_at_token", "a key that cannot be", Probe, "POST", "/ssh_keys"),
     site(Step::Survey, "catalogue::offers", "server types for a survey", Look, "GET", "/server_types"),
     site(Step::Survey, "catalogue::offers", "load balancer types for a survey", Look, "GET", "/load_balancer_types"),
     Site { query: ALL,           ..site(Step::Survey, "catalogue::offers", "locations for a survey", Look, "GET", "/locations") },
