@@ -149,8 +149,8 @@ pub fn read(path: &Path) -> Result<Vec<Event>, LedgerError> {
 fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Event>, LedgerError> {
     bytes[..complete(bytes)]
         .split(|b| *b == b'\n')
-        .filter(|line| !line.is_empty())
         .enumerate()
+        .filter(|(_, line)| !line.is_empty())
         .map(|(n, line)| {
             serde_json::from_slice(line).map_err(|source| LedgerError::BadLine {
                 path: path.to_owned(),
@@ -166,6 +166,14 @@ mod tests {
     use gsh_model::run::RunState;
 
     use super::*;
+
+    #[test]
+    fn a_bad_line_is_named_by_its_place_in_the_file() {
+        let good = serde_json::to_string(&some_events()[0]).expect("event");
+        let text = format!("{good}\n\n\n{{\"seq\": 2\n");
+        let error = parse(text.as_bytes(), Path::new("ledger.jsonl")).expect_err("the fourth line is no event");
+        assert!(matches!(error, LedgerError::BadLine { line: 4, .. }), "{error}");
+    }
 
     fn some_events() -> Vec<Event> {
         let kinds = [

@@ -423,7 +423,9 @@ pub fn seconds(text: &str) -> Option<u64> {
         'h' => 3600,
         _ => return None,
     };
-    let number: u64 = text[..text.len() - 1].parse().ok()?;
+    let digits = &text[..text.len() - 1];
+    // The standard library would take `+5` for a number.
+    let number: u64 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
     number.checked_mul(factor).filter(|s| (1..=7 * 24 * 3600).contains(s))
 }
 
@@ -456,6 +458,7 @@ mod tests {
                 "[patience]\ninstal = \"3m\"",
                 "[patience]\ninstall = 45",
                 "[patience]\ninstall = \"0s\"",
+                "[patience]\ninstall = \"+5m\"",
             ]
             .map(refused)
             .join("\n")
