@@ -99,10 +99,41 @@ fn shards_of_a_plan_run_apart_and_are_reported_together() {
 
     let other = program.folder().join("other.json").display().to_string();
     good(program.gsh(&["plan", "--matrix", &matrix, "--max-jobs", "1", "--output", &other]));
+    shard_that_was_never_added(&program, &matrix, &file);
     let mixed = recorded(&program, "r20261123-01-aa", &plan_file(&other), |_| false);
     let refused = program.gsh(&["report", &one, &mixed]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("are not of one plan"), "{}", refused.stderr);
+}
+
+/// A night of which a shard was never added is told, and is no last green one; one shard more, and it is.
+fn shard_that_was_never_added(program: &Program, matrix: &str, file: &str) {
+    let history = program.folder().join("nights").display().to_string();
+    let plan = plan_file(file);
+    let night = |shard: &str| {
+        let of_shard = Plan { shard: Some(shard.parse().expect("a shard")), ..plan.clone() };
+        let run = recorded(program, &format!("r20261123-{shard}-0000"), &of_shard, |_| false);
+        good(program.gsh(&["history", "add", &run, "--dir", &history]));
+        good(program.gsh(&["history", "show", "--dir", &history])).stdout
+    };
+    let part = night("01");
+    assert!(part.contains("incomplete: of the night of r20261123-01-0000 shard 02"), "{part}");
+    // A plan that was made before compares its runs with a history as any other does.
+    let out = program.folder().join("later").display().to_string();
+    let later = |out: &str| {
+        let args = ["run", "--provider", "embedded", "--matrix", matrix, "--plan", file, "--shard", "01", "--out", out];
+        good(program.gsh(&[&args[..], &["--history", &history]].concat()));
+        std::fs::read_to_string(format!("{out}/summary.md")).expect("a summary")
+    };
+    let summary = later(&out);
+    assert!(!summary.contains("the last green"), "{summary}");
+    for shard in plan.shards.iter().skip(1) {
+        let _all_there = night(&shard.id.to_string());
+    }
+    let whole = good(program.gsh(&["history", "show", "--dir", &history])).stdout;
+    assert!(!whole.contains("incomplete"), "{whole}");
+    let summary = later(&format!("{out}-again"));
+    assert!(summary.contains("the last green"), "{summary}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(crate) enum PlanFormat {
 #[derive(Debug, Args)]
 pub(crate) struct Part {
     /// Run the plan in this file, which `gsh plan --output` wrote, instead of making one.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cover", "select", "scenario", "history", "within", "prices", "max_jobs", "narrow"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cover", "select", "scenario", "within", "prices", "max_jobs", "narrow"])]
     pub(crate) plan: Option<PathBuf>,
     /// Run only this shard of the plan.
     #[arg(long, value_name = "ID")]

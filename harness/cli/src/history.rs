@@ -144,6 +144,14 @@ fn listed(history: &History) -> String {
             count(None),
         ));
     }
+    for (run, missing) in history.incomplete_nights() {
+        let shards: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        out.push_str(&format!(
+            "incomplete: of the night of {} shard {} was never added, so it counts for no green night\n",
+            run.run,
+            shards.join(", ")
+        ));
+    }
     if out.is_empty() {
         out.push_str("no runs\n");
     }

@@ -148,6 +148,7 @@ mod tests {
             version: "0".to_owned(),
             provider: "embedded".to_owned(),
             shard: None,
+            shards: Vec::new(),
             inputs: BTreeMap::new(),
             scenarios: BTreeMap::new(),
             exit: 0,

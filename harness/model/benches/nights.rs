@@ -151,6 +151,7 @@ fn recorded(n: i64, at: Timestamp, cells: &[Cell], luck: &mut Dice) -> RunSummar
         version: "0.1.0".to_owned(),
         provider: "embedded".to_owned(),
         shard: None,
+        shards: Vec::new(),
         inputs: BTreeMap::new(),
         scenarios: BTreeMap::new(),
         exit: 0,

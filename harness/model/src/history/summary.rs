@@ -46,6 +46,9 @@ pub struct RunSummary {
     /// Which shard of its plan it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<ShardId>,
+    /// Which shards that plan has; nothing where the run is none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardId>,
     /// What went in, by name, each with its SHA-256 in hex: `matrix`, `plan`, and whatever else the run recorded, such as
     /// `templates`, `installer`, `distribution`.
     pub inputs: BTreeMap<String, String>,
@@ -154,6 +157,7 @@ impl RunSummary {
             version: header.version.clone(),
             provider: header.provider.clone(),
             shard: plan.shard,
+            shards: plan.shard.iter().flat_map(|_| plan.shards.iter().map(|s| s.id)).collect(),
             inputs,
             scenarios: scenarios.collect(),
             exit: run.exit() as u8,

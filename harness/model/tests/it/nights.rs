@@ -211,7 +211,7 @@ fn the_last_green_night_is_one_run_or_the_shards_of_one_plan() {
     };
     /// Name, shard, hours after the first night began, whether it was green.
     type Night = (&'static str, Option<&'static str>, i64, bool);
-    let table: [(&[Night], &[&str]); 6] = [
+    let table: [(&[Night], &[&str]); 8] = [
         (&[], &[]),
         (&[("r-1", None, 0, true), ("r-2", None, 24, false)], &["r-1"]),
         (&[("r-1", None, 0, false), ("r-2", None, 24, true)], &["r-2"]),
@@ -228,12 +228,23 @@ fn the_last_green_night_is_one_run_or_the_shards_of_one_plan() {
         // It was repeated, and the repetition counts.
         (&[("r-1", Some("01"), 0, false), ("r-2", Some("02"), 0, true), ("r-3", Some("01"), 4, true)], &["r-2", "r-3"]),
         (&[("r-1", Some("01"), 0, true), ("r-2", Some("02"), 1, false)], &[]),
+        // A shard of the second night was never added: what it saw is not known.
+        (&[("r-1", Some("01"), 0, true), ("r-2", Some("02"), 0, true), ("r-3", Some("02"), 24, true)], &["r-1", "r-2"]),
+        (&[("r-1", Some("01"), 0, true)], &[]),
     ];
     for (runs, wanted) in table {
         let history = History::new(runs.iter().map(|(id, shard, hour, ok)| run(id, *shard, *hour, *ok)).collect());
         let night: Vec<&str> = history.last_green().iter().map(|r| r.run.as_str()).collect();
         assert_eq!(night, wanted, "{runs:?}");
     }
+    // It is told which; and summaries of before that was written down are judged by what is here, as they were then.
+    let part = History::new(vec![run("r-1", None, 0, true), run("r-2", Some("02"), 24, true)]);
+    let missing: Vec<String> =
+        part.incomplete_nights().iter().map(|(run, shards)| format!("{} {shards:?}", run.run)).collect();
+    assert_eq!(missing, ["r-2 [ShardId(1)]"]);
+    let old = RunSummary { shards: Vec::new(), ..run("r-2", Some("02"), 24, true) };
+    let old = History::new(vec![old]);
+    assert_eq!((old.last_green().len(), old.incomplete_nights().len()), (1, 0));
     let two = History::new(vec![run("r-1", None, 0, true), run("r-2", None, 24, true)]);
     let earlier = two.until(begins() + SignedDuration::from_hours(24));
     assert_eq!(earlier.last_green().len(), 1, "a run is no night of its own past");
