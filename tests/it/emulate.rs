@@ -48,7 +48,7 @@ impl Emulation {
     pub(crate) fn installed() -> Self {
         let folder = Program::new();
         let kubeconfig = folder.folder().join("kubeconfig").display().to_string();
-        Self::in_folder(folder, &["--installed", &kubeconfig], 8)
+        Self::in_folder(folder, &["--installed", &kubeconfig], 15)
     }
 
     fn with(args: &[&str], lines: usize) -> Self {
@@ -81,6 +81,13 @@ impl Emulation {
             "GITPOD_INGRESS",
             "SSH_KEY",
             "SSH_KNOWN_HOSTS",
+            "K3S_URL",
+            "K3S_TOKEN",
+            "INSTALL_K3S_VERSION",
+            "GITPOD_CA",
+            "HCLOUD_NETWORK",
+            "HCLOUD_FIREWALL",
+            "HCLOUD_SSH_KEY",
         ];
         assert_eq!(names, all[..lines], "{}", emulation.said());
         emulation
@@ -90,6 +97,11 @@ impl Emulation {
     pub(crate) fn variable(&self, name: &str) -> &str {
         let found = self.environment.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// Everything that it told, as it stands.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Ports that could not be bound here, and where they are instead.

@@ -16,25 +16,25 @@ use crate::verify::documents;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An installed cluster, seen past the program under test.
-struct Cluster {
-    emulation: Emulation,
-    reader: Reader,
+pub(crate) struct Cluster {
+    pub(crate) emulation: Emulation,
+    pub(crate) reader: Reader,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let emulation = tokio::task::block_in_place(Emulation::installed);
         let way = Way { kubeconfig: Some(emulation.variable("KUBECONFIG").into()), context: None };
         let reader = Reader::new(connect(&way, Mode::Everything).await.expect("a way").client);
         Self { emulation, reader }
     }
 
-    async fn workspaces(&self) -> Vec<Value> {
+    pub(crate) async fn workspaces(&self) -> Vec<Value> {
         self.pods(|labels| labels["component"] == "workspace").await
     }
 
     /// The pods of the installation whose labels are so.
-    async fn pods(&self, ours: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub(crate) async fn pods(&self, ours: impl Fn(&Value) -> bool) -> Vec<Value> {
         let pods = self.reader.list(Kind::Pod, Some("gitpod"), None).await.expect("pods");
         pods.into_iter().filter(|p| ours(&p["metadata"]["labels"])).collect()
     }
@@ -54,6 +54,10 @@ impl Cluster {
     }
 
     fn verify_with(&self, kubeconfig: &str, program: &Program, scenarios: &[&str], more: &[&str]) -> Child {
+        self.command(kubeconfig, program, scenarios, more).spawn().expect("gsh-verify starts")
+    }
+
+    pub(crate) fn command(&self, kubeconfig: &str, program: &Program, scenarios: &[&str], more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gsh-verify"));
         command.current_dir(root()).env_clear().env("HOME", program.folder()).env("TMPDIR", program.folder());
         command.args(["--kubeconfig", kubeconfig, "--format", "json", "--quiet"]);
@@ -65,18 +69,19 @@ impl Cluster {
             command.args(["--scenario", scenario]);
         }
         command.args(more).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("gsh-verify starts")
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 }
 
 /// What an administrator does with the printed roles: applies them, and hands out a kubeconfig with a token.
-struct Administrator {
+pub(crate) struct Administrator {
     client: kube::Client,
     kubeconfig: Value,
 }
 
 impl Administrator {
-    async fn of(cluster: &Cluster) -> Self {
+    pub(crate) async fn of(cluster: &Cluster) -> Self {
         let file = cluster.emulation.variable("KUBECONFIG");
         let way = Way { kubeconfig: Some(file.into()), context: None };
         let client = connect(&way, Mode::Everything).await.expect("a way").client;
@@ -92,7 +97,7 @@ impl Administrator {
     }
 
     /// The file with which `gsh-verify` has exactly the rights that it prints for these arguments.
-    async fn grant(&self, program: &Program, args: &[&str]) -> String {
+    pub(crate) async fn grant(&self, program: &Program, args: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gsh-verify"));
         command.current_dir(root()).env_clear().args(["--print-rbac"]).args(args);
         let printed = tokio::task::block_in_place(|| command.output()).expect("gsh-verify starts");

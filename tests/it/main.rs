@@ -10,6 +10,7 @@ mod docs;
 mod emulate;
 mod exhaustive;
 mod gate;
+mod grow;
 mod input;
 mod intrusive;
 mod journey;

@@ -455,6 +455,8 @@ pub(crate) struct Emulate {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<std::net::SocketAddrV4>,
     /// Order a cluster, install Gitpod on it, and write its kubeconfig into this file, for other clients to use.
+    ///
+    /// What is printed tells also how to log in to its machines, and with what a further one is ordered and joins.
     #[arg(long, value_name = "KUBECONFIG")]
     pub(crate) installed: Option<PathBuf>,
     /// What to install: axis=value,…; every other axis at its default.

@@ -15,6 +15,7 @@ use gsh_providers::Spending;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::CliError;
+use crate::joining;
 use crate::run::new_run_id;
 use crate::wiring::{Account, ClusterSettings};
 
@@ -67,8 +68,9 @@ pub(crate) async fn bring_up(
         .map_err(|e| CliError::usage(format!("cannot write `{}`", kubeconfig.display())).because(&e))?;
     let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.to_owned());
     let (key, known) = logins(&cluster.nodes, &kubeconfig)?;
+    let joining = joining::lines(account, &cluster, cell, &site, &kubeconfig).await?;
     Ok(format!(
-        "export KUBECONFIG={}\nexport GITPOD_DOMAIN={}\nexport GITPOD_INGRESS={}\nexport SSH_KEY={}\nexport SSH_KNOWN_HOSTS={}\n",
+        "export KUBECONFIG={}\nexport GITPOD_DOMAIN={}\nexport GITPOD_INGRESS={}\nexport SSH_KEY={}\nexport SSH_KNOWN_HOSTS={}\n{joining}",
         kubeconfig.display(),
         installation.domain,
         cluster.ingress,
@@ -77,16 +79,18 @@ pub(crate) async fn bring_up(
     ))
 }
 
+/// Writes a file beside the kubeconfig.
+pub(crate) fn beside(kubeconfig: &Path, suffix: &str, text: &str) -> Result<PathBuf, CliError> {
+    let file = PathBuf::from(format!("{}.{suffix}", kubeconfig.display()));
+    gsh_engine::artifacts::write_private(&file, text.as_bytes())
+        .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?;
+    Ok(file)
+}
+
 /// Writes beside the kubeconfig how to log in to the machines: the key, and the host keys as OpenSSH keeps them.
 fn logins(nodes: &[Node], kubeconfig: &Path) -> Result<(PathBuf, PathBuf), CliError> {
     let logins: Vec<&Login> = nodes.iter().filter_map(|n| n.login.as_ref()).collect();
     let known: String = logins.iter().map(|l| format!("[{}]:{} {}\n", l.address, l.port, l.host_key)).collect();
     let key = logins.first().map(|l| l.key.expose()).unwrap_or_default();
-    let write = |suffix: &str, text: &str| {
-        let file = PathBuf::from(format!("{}.{suffix}", kubeconfig.display()));
-        gsh_engine::artifacts::write_private(&file, text.as_bytes())
-            .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?;
-        Ok(file)
-    };
-    Ok((write("ssh-key", key)?, write("known-hosts", &known)?))
+    Ok((beside(kubeconfig, "ssh-key", key)?, beside(kubeconfig, "known-hosts", &known)?))
 }

@@ -16,6 +16,8 @@ mod history;
 mod inputs;
 #[cfg(feature = "embedded")]
 mod installed;
+#[cfg(feature = "embedded")]
+mod joining;
 mod plan;
 mod replay;
 mod report;

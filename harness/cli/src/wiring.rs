@@ -285,6 +285,13 @@ impl Account {
         GitpodInstaller::new(clusters.settings(self.certificate.as_ref()))
     }
 
+    /// The id of what was made first of a kind (`networks`) in the embedded world's account, and is still there.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn first_of(&self, kind: &str) -> Option<u64> {
+        let inventory = self.world.as_ref()?.inventory();
+        inventory.left().into_iter().find(|item| item.kind == kind).map(|item| item.id)
+    }
+
     /// Ends the embedded world, where there is one.
     pub(crate) async fn end(self) {
         #[cfg(feature = "embedded")]

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Page {
     /// An emulated account lives on for as long as the page takes; `HCLOUD_TOKEN=…` is its token.
     account: bool,
-    /// A cluster with Gitpod on it is there; `KUBECONFIG`, `GITPOD_INGRESS`, `SSH_KEY` and `SSH_KNOWN_HOSTS` tell of it.
+    /// A cluster with Gitpod on it is there; what `gsh emulate --installed` prints about it is in the environment.
     installed: bool,
     /// `ci/matrix.toml`, instead of one cell.
     matrix: Option<String>,
@@ -128,9 +128,7 @@ impl Place {
             command.env("HCLOUD_ENDPOINT", &account.endpoint);
         }
         if let Some(installed) = &self.installed {
-            for name in ["KUBECONFIG", "GITPOD_INGRESS", "SSH_KEY", "SSH_KNOWN_HOSTS"] {
-                command.env(name, installed.variable(name));
-            }
+            command.envs(installed.environment());
         }
         command
     }

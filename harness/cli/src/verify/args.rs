@@ -76,6 +76,10 @@ pub(crate) struct Verify {
     /// Command, run by a shell, that adds a node to the cluster.
     #[arg(long, value_name = "COMMAND", requires = "scale_out")]
     pub(crate) grow: Option<String>,
+    /// Seconds that this command may take, and as many again until its node has joined.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200, requires = "grow",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) grow_timeout: u64,
     /// Folder of run summaries: name the last run in which exactly this combination passed, or the nearest one.
     #[arg(long, value_name = "DIR")]
     pub(crate) history: Option<PathBuf>,

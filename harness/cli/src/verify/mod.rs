@@ -13,6 +13,7 @@ mod watch;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
 use gsh_engine::artifacts::{Artifacts, private_folder};
@@ -189,6 +190,7 @@ async fn examine(
         reach: target.reach.clone(),
         writable: args.intrusive,
         grow: args.grow.clone(),
+        grows_within: Duration::from_secs(args.grow_timeout),
     });
     let offers = {
         use gsh_engine::provider::Provider as _;

@@ -23,9 +23,6 @@ use kube::api::{Api, ListParams};
 pub use door::{ConnectError, Door, Way, connect};
 pub use traffic::{Mode, Traffic};
 
-/// How long the operator's command may take to bring a node.
-const GROWS: Duration = Duration::from_secs(20 * 60);
-
 /// What is lent.
 #[derive(Clone)]
 pub struct AttachedConfig {
@@ -41,6 +38,8 @@ pub struct AttachedConfig {
     pub writable: bool,
     /// The operator's command that adds a node, run by a shell; none where nothing may be added.
     pub grow: Option<String>,
+    /// How long that command may take, and how long its node may take after it.
+    pub grows_within: Duration,
 }
 
 /// Lends a cluster that somebody already has.
@@ -103,10 +102,11 @@ impl Provider for Attached {
         let Some(command) = &self.config.grow else {
             return Err(Failure::harness("GSH-ATT-001", "a command that adds a node", "there is none"));
         };
+        let within = self.config.grows_within;
         let before: Vec<Option<String>> = self.names(cx).await?.into_iter().map(|n| n.metadata.name).collect();
         let run = tokio::process::Command::new("sh").arg("-c").arg(command).kill_on_drop(true).output();
         let ran = tokio::select! {
-            ran = tokio::time::timeout(GROWS, run) => ran,
+            ran = tokio::time::timeout(within, run) => ran,
             () = cx.stopped() => return Err(Failure::stopped("the command that adds a node to end")),
         };
         let expected = format!("`{command}` adds a node");
@@ -114,7 +114,7 @@ impl Provider for Attached {
         let output = match ran {
             Ok(Ok(output)) => output,
             Ok(Err(e)) => return Err(failed("it cannot be run".to_owned()).because(&e)),
-            Err(_late) => return Err(failed(format!("it did not end within {GROWS:?}"))),
+            Err(_late) => return Err(failed(format!("it did not end within {within:?}"))),
         };
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -128,7 +128,7 @@ impl Provider for Attached {
                 None => Progress::NotYet(format!("still {} nodes", before.len())),
             })
         };
-        let node = wait::until(cx, "a new node joins", GROWS, look)
+        let node = wait::until(cx, "a new node joins", within, look)
             .await
             .map_err(|e| e.blame(Blame::Environment, "GSH-ATT-001"))?;
         Ok(node_of(&node))
