@@ -148,12 +148,13 @@ fn configured_key(bench: &Bench) -> Result<HostKey, Failure> {
 pub(crate) fn trouble(error: &SshError, code: &'static str, expected: &str) -> Failure {
     let blame = match error {
         SshError::Unreachable { .. } | SshError::TimedOut { during: "connecting", .. } => Failure::environment,
-        SshError::BadKey { .. } => Failure::harness,
+        SshError::BadKey { .. } | SshError::Agent { .. } => Failure::harness,
         SshError::Refused { .. }
         | SshError::TimedOut { .. }
         | SshError::NotSsh { .. }
         | SshError::HostKeyMismatch { .. }
         | SshError::AuthRefused { .. }
+        | SshError::OnlySha1 { .. }
         | SshError::ClosedAfterAuth { .. }
         | SshError::ClosedEarly { .. }
         | SshError::Protocol { .. } => Failure::product,

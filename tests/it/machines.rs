@@ -14,14 +14,14 @@ use crate::verify::{Installed, codes, text, verify};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The one machine of an installed cluster, as its administrator has it.
-struct Machine {
+pub(crate) struct Machine {
     address: IpAddr,
     host_key: HostKey,
     key: String,
 }
 
 impl Machine {
-    fn of(installed: &Installed) -> Self {
+    pub(crate) fn of(installed: &Installed) -> Self {
         let known = std::fs::read_to_string(installed.emulation.variable("SSH_KNOWN_HOSTS")).expect("known hosts");
         let (host, key) = known.lines().next().and_then(|l| l.split_once(' ')).expect("a line");
         let address = host.trim_start_matches('[').split(']').next().unwrap_or_default().parse().expect("an address");
@@ -30,7 +30,7 @@ impl Machine {
     }
 
     /// Runs a command as root, which must succeed.
-    async fn run(&self, command: &str) {
+    pub(crate) async fn run(&self, command: &str) {
         let (at, deadline) = ((self.address, 2244).into(), Instant::now() + PATIENCE);
         let login =
             gsh_ssh::connect(at, "root", &self.host_key, Auth::Key(&self.key), deadline).await.expect("a login");

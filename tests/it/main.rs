@@ -22,6 +22,7 @@ mod outside;
 mod pipeline;
 mod planning;
 mod program;
+mod proofs;
 mod reading;
 mod real;
 mod relay;

@@ -32,6 +32,16 @@ pub(crate) fn no_color() -> bool {
     text("NO_COLOR").is_some()
 }
 
+/// `SSH_AUTH_SOCK`: where the user's SSH agent listens.
+pub(crate) fn ssh_auth_sock() -> Option<std::path::PathBuf> {
+    text("SSH_AUTH_SOCK").map(Into::into)
+}
+
+/// `GSH_SSH_PASSPHRASE`: the passphrase of the key of `--ssh-key`, where nobody can be asked for it.
+pub(crate) fn ssh_passphrase() -> Option<Secret> {
+    text("GSH_SSH_PASSPHRASE").map(|value| Secret::new("GSH_SSH_PASSPHRASE", value))
+}
+
 /// `GITHUB_OUTPUT`: the file that takes the outputs of a GitHub Actions step.
 pub(crate) fn github_output() -> Option<std::path::PathBuf> {
     text("GITHUB_OUTPUT").map(Into::into)

@@ -1,6 +1,7 @@
 //! The port to whoever lends clusters.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use gsh_model::axis::{Cell, CellId};
 use gsh_model::budget::{Meter, Quote};
@@ -86,7 +87,36 @@ pub struct Node {
     /// How to log in, where that is possible.
     pub login: Option<Login>,
     /// How scenarios look at the machine itself; nothing where nobody asked for that, or where its provider has looked.
-    pub inspect: Option<Result<Login, Barred>>,
+    pub inspect: Option<Result<Visit, Barred>>,
+}
+
+/// How to log in to a machine that is somebody else's, to look at it.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Where its SSH server is.
+    pub address: IpAddr,
+    /// Port of that server.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// The only host key accepted, as one OpenSSH line.
+    pub host_key: String,
+    /// What is shown to it, one after the other.
+    pub proofs: Vec<Proof>,
+}
+
+/// What proves who a visitor is.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// A private key, OpenSSH PEM.
+    Key(Secret),
+    /// A key that an SSH agent holds.
+    Agent {
+        /// Where the agent listens.
+        socket: PathBuf,
+        /// The public half, one OpenSSH line.
+        key: String,
+    },
 }
 
 /// Why nobody can log in to a machine that should be looked at.

@@ -70,6 +70,22 @@ pub enum SshError {
         /// What was under way.
         during: &'static str,
     },
+    /// The server takes RSA keys, but only with signatures over SHA-1, which are forgeable and so not made.
+    #[error(
+        "{target} takes RSA keys with SHA-1 signatures only (ssh-rsa), which are not made; a key of another kind is needed"
+    )]
+    OnlySha1 {
+        /// Where.
+        target: SocketAddr,
+    },
+    /// The SSH agent cannot be asked, or does not do what it is asked.
+    #[error("the SSH agent at `{socket}` {reason}")]
+    Agent {
+        /// Where it listens.
+        socket: String,
+        /// What it does instead.
+        reason: String,
+    },
     /// A key given to this crate cannot be read.
     #[error("the {what} cannot be read as an OpenSSH key")]
     BadKey {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use rand::RngCore;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
-use russh::keys::{PrivateKey, PublicKey};
+use russh::keys::{Algorithm, PrivateKey, PublicKey, decode_secret_key};
 
 use crate::error::SshError;
 
@@ -53,14 +53,82 @@ impl fmt::Display for HostKey {
     }
 }
 
-/// Whether a private key can be used by this client.
+/// A public key as one OpenSSH line without comment.
+pub(crate) fn bare(key: &PublicKey) -> String {
+    HostKey::of(key).line()
+}
+
+/// What a key file is. `Debug` shows no key.
+pub enum KeyFile {
+    /// A private key that can be used, as OpenSSH PEM without passphrase.
+    Private(String),
+    /// A private key with a passphrase that was not given; and its public half, where that can be read without.
+    Locked(Option<String>),
+    /// A public key, one OpenSSH line without comment. Whoever holds the other half can sign.
+    Public(String),
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Private(_) => "KeyFile::Private",
+            Self::Locked(_) => "KeyFile::Locked",
+            Self::Public(_) => "KeyFile::Public",
+        })
+    }
+}
+
+/// Why a key file cannot be used. None of these repeats anything of the file.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyTrouble {
+    /// The passphrase is another one.
+    #[error("its passphrase is another one")]
+    Passphrase,
+    /// A kind of key for which there is no way to sign.
+    #[error("it is a key of the kind {0}; ed25519, ECDSA and RSA can be used")]
+    Kind(String),
+    /// Only the token can sign.
+    #[error("it belongs to a security token ({0}), which only an agent can ask to sign")]
+    Token(String),
+    /// No key, or in a form that nobody here reads.
+    #[error("it cannot be read as a key of OpenSSH, PKCS#1 or PKCS#8: {0}")]
+    Unreadable(String),
+}
+
+/// Reads a key file: OpenSSH's own form or PEM (PKCS#1, PKCS#8).
 ///
 /// # Errors
-/// [`SshError::BadKey`], also for one with a passphrase.
-pub fn check_private(pem: &str) -> Result<(), SshError> {
-    let bad = |reason: String| SshError::BadKey { what: "private key", reason };
-    let key = PrivateKey::from_openssh(pem).map_err(|e| bad(e.to_string()))?;
-    if key.is_encrypted() { Err(bad("it has a passphrase".to_owned())) } else { Ok(()) }
+/// [`KeyTrouble`].
+pub fn read(text: &str, passphrase: Option<&str>) -> Result<KeyFile, KeyTrouble> {
+    if let Ok(key) = PublicKey::from_openssh(text.trim()) {
+        return Ok(KeyFile::Public(bare(&key)));
+    }
+    let key = match (decode_secret_key(text, passphrase), passphrase) {
+        (Ok(key), _) => key,
+        (Err(_), None) if is_locked(text) => {
+            let public = PrivateKey::from_openssh(text).ok().map(|key| bare(key.public_key()));
+            return Ok(KeyFile::Locked(public));
+        }
+        // The libraries see a wrong passphrase as nonsense below it.
+        (Err(_), Some(_)) if is_locked(text) => return Err(KeyTrouble::Passphrase),
+        (Err(e), _) => return Err(KeyTrouble::Unreadable(e.to_string())),
+    };
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => {}
+        token @ (Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256) => {
+            return Err(KeyTrouble::Token(token.to_string()));
+        }
+        other => return Err(KeyTrouble::Kind(other.to_string())),
+    }
+    let pem = key.to_openssh(LineEnding::LF).map_err(|e| KeyTrouble::Unreadable(e.to_string()))?;
+    Ok(KeyFile::Private(pem.to_string()))
+}
+
+/// Whether a private key has a passphrase, by what stands around it.
+fn is_locked(text: &str) -> bool {
+    text.contains("BEGIN ENCRYPTED PRIVATE KEY")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
+        || PrivateKey::from_openssh(text).is_ok_and(|key| key.is_encrypted())
 }
 
 /// A fresh ed25519 key pair. `Debug` shows the public half only.

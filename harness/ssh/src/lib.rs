@@ -5,6 +5,7 @@
 //! [`host_key`](probe::host_key) only looks at what a server shows. Each kind of trouble is a variant of its own in
 //! [`SshError`], because its meaning differs: a refused connection is a server that is not up, a wrong host key is somebody else.
 
+pub mod agent;
 pub mod error;
 pub mod key;
 pub mod known;
@@ -18,4 +19,4 @@ mod watch;
 pub use error::SshError;
 pub use key::{HostKey, KeyPair};
 pub use probe::{banner, host_key};
-pub use session::{Auth, Output, Session, connect};
+pub use session::{Auth, Output, Session, connect, connect_by_any};

@@ -1,14 +1,16 @@
 //! A login with a pinned host key, and commands in it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{AuthResult, Handle};
-use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{ChannelMsg, Disconnect};
 use tokio::time::{Instant, timeout_at};
 
+use crate::agent;
 use crate::dial::{dial, speaks_ssh};
 use crate::error::{SshError, translate};
 use crate::key::HostKey;
@@ -19,6 +21,13 @@ use crate::watch::{Shown, Watch, shown};
 pub enum Auth<'a> {
     /// A private key, OpenSSH PEM without passphrase.
     Key(&'a str),
+    /// A key that an SSH agent holds: it signs, nobody else sees the key.
+    Agent {
+        /// Where the agent listens.
+        socket: &'a Path,
+        /// The public half, one OpenSSH line.
+        key: &'a str,
+    },
     /// A password.
     Password(&'a str),
     /// Nothing: the method `none`, whose refusal tells what the server offers.
@@ -29,6 +38,7 @@ impl std::fmt::Debug for Auth<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Key(_) => "Auth::Key",
+            Self::Agent { .. } => "Auth::Agent",
             Self::Password(_) => "Auth::Password",
             Self::None => "Auth::None",
         })
@@ -94,41 +104,39 @@ pub async fn connect(
     auth: Auth<'_>,
     deadline: Instant,
 ) -> Result<Session, SshError> {
-    // A key that cannot be read is our mistake: found before anybody is bothered.
-    let key = match auth {
-        Auth::Key(pem) => Some(Arc::new(
-            PrivateKey::from_openssh(pem)
-                .map_err(|e| SshError::BadKey { what: "private key", reason: e.to_string() })?,
-        )),
-        Auth::Password(_) | Auth::None => None,
-    };
-    let stream = dial(target, deadline).await?;
-    speaks_ssh(&stream, target, deadline).await?;
-    let place = Shown::default();
-    let watch = Watch { expected: Some(expected.clone()), shown: place.clone() };
-    let exchange = russh::client::connect_stream(Arc::new(settings()), stream, watch);
-    let mut handle = match timeout_at(deadline, exchange).await {
-        Err(_) => return Err(SshError::TimedOut { target, during: "key exchange" }),
-        Ok(Ok(handle)) => handle,
-        Ok(Err(e)) => {
-            return Err(match shown(&place) {
-                Some(got) if got != *expected => {
-                    SshError::HostKeyMismatch { target, got: got.line(), expected: expected.line() }
-                }
-                Some(_) | None => translate(target, "key exchange", e),
-            });
-        }
-    };
+    connect_by_any(target, user, expected, &[auth], deadline).await
+}
+
+/// The same with whichever of these is accepted first, over one connection. Servers hang up after a few, OpenSSH's after six.
+///
+/// # Errors
+/// [`SshError`], of the last that was tried.
+pub async fn connect_by_any(
+    target: SocketAddr,
+    user: &str,
+    expected: &HostKey,
+    auths: &[Auth<'_>],
+    deadline: Instant,
+) -> Result<Session, SshError> {
+    // What cannot be read is our mistake: found before anybody is bothered.
+    let proofs = auths.iter().map(Proof::of).collect::<Result<Vec<_>, _>>()?;
+    let mut handle = greeted(target, expected, deadline).await?;
     let login = async {
-        match (auth, key) {
-            (Auth::Password(password), _) => handle.authenticate_password(user, password).await,
-            (_, Some(key)) => handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, None)).await,
-            (Auth::None | Auth::Key(_), None) => handle.authenticate_none(user).await,
+        let mut last = Err(SshError::AuthRefused { target, user: user.to_owned(), offers: Vec::new() });
+        for proof in &proofs {
+            last = proof.show(&mut handle, target, user).await;
+            match &last {
+                Ok(AuthResult::Failure { remaining_methods, .. }) if !remaining_methods.is_empty() => {}
+                // An agent that does not sign with one key may sign with another.
+                Err(SshError::Agent { .. } | SshError::OnlySha1 { .. }) => {}
+                Ok(_) | Err(_) => break,
+            }
         }
+        last
     };
     match timeout_at(deadline, login).await {
         Err(_) => Err(SshError::TimedOut { target, during: "login" }),
-        Ok(Err(e)) => Err(translate(target, "login", e)),
+        Ok(Err(e)) => Err(e),
         Ok(Ok(AuthResult::Success)) => Ok(Session { handle, target }),
         Ok(Ok(AuthResult::Failure { remaining_methods, .. })) => {
             let offers = remaining_methods.iter().map(|m| <&str>::from(m).to_owned()).collect();
@@ -136,6 +144,80 @@ pub async fn connect(
             let _gone = handle.disconnect(Disconnect::ByApplication, "", "").await;
             Err(SshError::AuthRefused { target, user: user.to_owned(), offers })
         }
+    }
+}
+
+/// A connection to the server that has the expected host key.
+async fn greeted(target: SocketAddr, expected: &HostKey, deadline: Instant) -> Result<Handle<Watch>, SshError> {
+    let stream = dial(target, deadline).await?;
+    speaks_ssh(&stream, target, deadline).await?;
+    let place = Shown::default();
+    let watch = Watch { expected: Some(expected.clone()), shown: place.clone() };
+    let exchange = russh::client::connect_stream(Arc::new(settings()), stream, watch);
+    match timeout_at(deadline, exchange).await {
+        Err(_) => Err(SshError::TimedOut { target, during: "key exchange" }),
+        Ok(Ok(handle)) => Ok(handle),
+        Ok(Err(e)) => Err(match shown(&place) {
+            Some(got) if got != *expected => {
+                SshError::HostKeyMismatch { target, got: got.line(), expected: expected.line() }
+            }
+            Some(_) | None => translate(target, "key exchange", e),
+        }),
+    }
+}
+
+/// An [`Auth`] that was read.
+enum Proof<'a> {
+    Key(Arc<PrivateKey>),
+    Agent { socket: &'a Path, key: PublicKey },
+    Password(&'a str),
+    None,
+}
+
+impl<'a> Proof<'a> {
+    fn of(auth: &Auth<'a>) -> Result<Self, SshError> {
+        let bad = |what: &'static str, e: russh::keys::ssh_key::Error| SshError::BadKey { what, reason: e.to_string() };
+        Ok(match *auth {
+            Auth::Key(pem) => Self::Key(Arc::new(PrivateKey::from_openssh(pem).map_err(|e| bad("private key", e))?)),
+            Auth::Agent { socket, key } => {
+                Self::Agent { socket, key: PublicKey::from_openssh(key).map_err(|e| bad("public key", e))? }
+            }
+            Auth::Password(password) => Self::Password(password),
+            Auth::None => Self::None,
+        })
+    }
+
+    async fn show(&self, handle: &mut Handle<Watch>, target: SocketAddr, user: &str) -> Result<AuthResult, SshError> {
+        let shown = match self {
+            Self::Key(key) => {
+                let hash = signed_over(handle, target, &key.algorithm()).await?;
+                handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key.clone(), hash)).await
+            }
+            Self::Agent { socket, key } => {
+                let hash = signed_over(handle, target, &key.algorithm()).await?;
+                return agent::sign_in(handle, target, user, socket, key, hash).await;
+            }
+            Self::Password(password) => handle.authenticate_password(user, *password).await,
+            Self::None => handle.authenticate_none(user).await,
+        };
+        shown.map_err(|e| translate(target, "login", e))
+    }
+}
+
+/// What a signature of this kind of key is made over: only RSA leaves a choice. The strongest that the server names; where it
+/// names nothing, SHA-512, which every server of the last years takes.
+async fn signed_over(
+    handle: &Handle<Watch>,
+    target: SocketAddr,
+    kind: &Algorithm,
+) -> Result<Option<HashAlg>, SshError> {
+    if !matches!(kind, Algorithm::Rsa { .. }) {
+        return Ok(None);
+    }
+    match handle.best_supported_rsa_hash().await.map_err(|e| translate(target, "login", e))? {
+        Some(None) => Err(SshError::OnlySha1 { target }),
+        Some(Some(hash)) => Ok(Some(hash)),
+        None => Ok(Some(HashAlg::Sha512)),
     }
 }
 

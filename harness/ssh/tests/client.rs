@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gsh_ssh::{Auth, HostKey, KeyPair, SshError, banner, connect, host_key};
-use russh::keys::{PrivateKey, PublicKey};
+use gsh_ssh::key::{self, KeyFile};
+use gsh_ssh::{Auth, HostKey, KeyPair, SshError, banner, connect, connect_by_any, host_key};
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use russh::server::{self, ChannelOpenHandle, Msg, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, MethodKind, MethodSet, Preferred};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -88,12 +89,18 @@ impl Drop for Server {
 }
 
 async fn serve() -> Server {
-    let (host, client) = (KeyPair::generate("host").unwrap(), KeyPair::generate("client").unwrap());
+    serve_to(KeyPair::generate("client").unwrap(), Preferred::default()).await
+}
+
+/// Lets this client in, and signatures of these kinds.
+async fn serve_to(client: KeyPair, preferred: Preferred) -> Server {
+    let host = KeyPair::generate("host").unwrap();
     let config = Arc::new(server::Config {
         keys: vec![PrivateKey::from_openssh(&host.private_pem).unwrap()],
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
+        preferred,
         ..server::Config::default()
     });
     let shell =
@@ -232,4 +239,79 @@ async fn keys_and_credentials_are_not_in_debug_output() {
     let shown = format!("{pair:?} {:?} {:?}", Auth::Key(&pair.private_pem), Auth::Password("hush"));
     assert!(!shown.contains("PRIVATE") && !shown.contains("hush"), "{shown}");
     assert!(matches!("nonsense".parse::<HostKey>(), Err(SshError::BadKey { what: "host key", .. })));
+}
+
+/// A key of OpenSSH's making; nothing, and a line that says so, where that makes none of this kind.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not checked")]
+fn made(kind: &[&str]) -> Option<KeyPair> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let mut command = std::process::Command::new("ssh-keygen");
+    command.args(["-q", "-N", "", "-C", "made", "-f"]).arg(&file).args(kind);
+    if !command.status().is_ok_and(|status| status.success()) {
+        eprintln!("not checked: `ssh-keygen {}` makes no key here", kind.join(" "));
+        return None;
+    }
+    let read = |file: &std::path::Path| std::fs::read_to_string(file).unwrap();
+    Some(KeyPair { private_pem: read(&file), public_line: read(&file.with_extension("pub")) })
+}
+
+#[tokio::test]
+async fn an_rsa_key_signs_over_what_the_server_takes_and_never_over_sha_1() {
+    let Some(client) = made(&["-t", "rsa", "-b", "2048"]) else { return };
+    for (hash, welcome) in [(Some(HashAlg::Sha512), true), (Some(HashAlg::Sha256), true), (None, false)] {
+        let kinds = vec![Algorithm::Ed25519, Algorithm::Rsa { hash }];
+        let preferred = Preferred { key: kinds.into(), ..Preferred::default() };
+        let server = serve_to(client.clone(), preferred).await;
+        let login = connect(server.at, "root", &server.host_key, Auth::Key(&client.private_pem), soon()).await;
+        match login {
+            Ok(session) => {
+                assert!(welcome, "{hash:?}");
+                session.close().await;
+            }
+            Err(SshError::OnlySha1 { target }) => assert!(!welcome && target == server.at, "{hash:?}"),
+            Err(wrong) => panic!("{hash:?}: {wrong:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_proof_that_is_accepted_counts() {
+    let server = serve().await;
+    let stranger = KeyPair::generate("stranger").unwrap();
+    let (strange, own) = (Auth::Key(&stranger.private_pem), Auth::Key(&server.client.private_pem));
+    let agent = Auth::Agent { socket: std::path::Path::new("/nowhere"), key: &stranger.public_line };
+    for proofs in [vec![strange, own], vec![agent, strange, own]] {
+        connect_by_any(server.at, "root", &server.host_key, &proofs, soon()).await.unwrap().close().await;
+    }
+    let none = connect_by_any(server.at, "root", &server.host_key, &[strange, agent], soon()).await.unwrap_err();
+    assert!(none.to_string().starts_with("the SSH agent at `/nowhere` cannot be reached: "), "{none}");
+}
+
+#[test]
+fn a_key_file_that_cannot_be_used_says_why_and_nothing_of_itself() {
+    use russh::keys::ssh_key::private::{KeypairData, SkEd25519};
+    use russh::keys::ssh_key::{LineEnding, public};
+
+    let half = public::SkEd25519::new(public::Ed25519PublicKey([7; 32]), "ssh:");
+    let token = KeypairData::SkEd25519(SkEd25519::new(half, 1, [9; 16]).unwrap());
+    let token = PrivateKey::new(token, "token").unwrap().to_openssh(LineEnding::LF).unwrap();
+    let said = |text: &str| key::read(text, None).unwrap_err().to_string();
+    let only = "it belongs to a security token (sk-ssh-ed25519@openssh.com), which only an agent can ask to sign";
+    assert_eq!(said(&token), only);
+    if let Some(old) = made(&["-t", "dsa"]) {
+        assert_eq!(said(&old.private_pem), "it is a key of the kind ssh-dss; ed25519, ECDSA and RSA can be used");
+    }
+    let cut = KeyPair::generate("cut").unwrap().private_pem.replace("-----BEGIN", "-----BEGAN");
+    for text in ["", "no key", &cut] {
+        let said = said(text);
+        assert!(said.starts_with("it cannot be read as a key of OpenSSH, PKCS#1 or PKCS#8: "), "{said}");
+        assert!(!cut.lines().any(|line| line.len() > 8 && said.contains(line)), "{said}");
+    }
+    let pair = KeyPair::generate("pair").unwrap();
+    assert!(matches!(key::read(&pair.private_pem, None), Ok(KeyFile::Private(_))));
+    match key::read(&pair.public_line, None) {
+        Ok(KeyFile::Public(line)) => assert!(pair.public_line.starts_with(&line), "{line}"),
+        wrong => panic!("{wrong:?}"),
+    }
 }

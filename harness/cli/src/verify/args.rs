@@ -49,7 +49,8 @@ pub(crate) struct Verify {
     /// Port of the machines' SSH servers; Gitpod's gateway has port 22 of every node.
     #[arg(long, value_name = "PORT", default_value_t = 2244, requires = "ssh")]
     pub(crate) ssh_port: u16,
-    /// Private key of OpenSSH, without passphrase; default: ~/.ssh/id_ed25519 or ~/.ssh/id_ecdsa.
+    /// Private key, or a public one whose other half the agent holds; default: all keys of the agent (SSH_AUTH_SOCK), else
+    /// ~/.ssh/id_ed25519, id_ecdsa or id_rsa. Its passphrase is asked for, or taken from GSH_SSH_PASSPHRASE.
     #[arg(long, value_name = "FILE", requires = "ssh")]
     pub(crate) ssh_key: Option<PathBuf>,
     /// Where the machines' host keys are known; default: ~/.ssh/known_hosts.

@@ -6,6 +6,7 @@
 pub(crate) mod args;
 mod bundle;
 mod history;
+mod proofs;
 mod show;
 mod ssh;
 mod target;
@@ -116,7 +117,7 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
             .hint("--watch shows text, or with --format json one document a line"));
     }
     let past = args.history.as_deref().map(history::read).transpose()?;
-    let ssh = Ssh::of(args)?;
+    let ssh = Ssh::of(args).await?;
     let mut target = Target::find(args, mode).await?;
     if let Some(past) = past {
         target.note(tested::of(&target.found, &past).to_string());
@@ -215,7 +216,9 @@ async fn examine(
         // Nothing was made here, so it was made from nothing.
         inputs: Vec::new(),
     };
-    Ok(dispatch(job, ledger, Artifacts::of(directory), Vec::new(), stop.clone(), Scrubber::default()).await)
+    let scrubber = Scrubber::default();
+    ssh.iter().flat_map(|ssh| ssh.secrets()).for_each(|secret| scrubber.learn(secret));
+    Ok(dispatch(job, ledger, Artifacts::of(directory), Vec::new(), stop.clone(), scrubber).await)
 }
 
 /// One cell, observed; what cannot run here is left out with its reason.

@@ -5,7 +5,7 @@ mod checks;
 use std::time::Duration;
 
 use futures::future::join_all;
-use gsh_engine::provider::{Barred, Login, Node};
+use gsh_engine::provider::{Barred, Node, Proof, Visit};
 use gsh_ssh::sections::{Sections, section};
 use gsh_ssh::{Auth, HostKey, SshError};
 use jiff::Timestamp;
@@ -40,9 +40,9 @@ pub(crate) struct Answers {
 pub async fn look(nodes: &[Node], record: &Record) -> Vec<Seen> {
     let asked = nodes.iter().filter_map(|node| Some((node, node.inspect.as_ref()?)));
     let socket = record.text("/workspace/runtime/containerdSocket").unwrap_or(SOCKET);
-    let looks = asked.map(|(node, login)| async move {
-        let said = match login {
-            Ok(login) => ask(login, socket).await,
+    let looks = asked.map(|(node, visit)| async move {
+        let said = match visit {
+            Ok(visit) => ask(visit, socket).await,
             Err(barred) => Err(barred.clone()),
         };
         Machine { name: node.name.clone(), said }
@@ -51,7 +51,7 @@ pub async fn look(nodes: &[Node], record: &Record) -> Vec<Seen> {
     if machines.is_empty() { Vec::new() } else { checks::judge(&machines, record) }
 }
 
-async fn ask(login: &Login, socket: &str) -> Result<Answers, Barred> {
+async fn ask(visit: &Visit, socket: &str) -> Result<Answers, Barred> {
     let deadline = Instant::now() + PATIENCE;
     let unknown = |e: SshError| match e {
         SshError::HostKeyMismatch { got, expected, .. } => Barred::Stranger { expected, observed: got },
@@ -60,16 +60,24 @@ async fn ask(login: &Login, socket: &str) -> Result<Answers, Barred> {
     let commands: Vec<(&str, String)> =
         COMMANDS.iter().map(|(name, command)| (*name, command.replace("SOCKET", &quoted(socket)))).collect();
     let commands: Vec<(&str, &str)> = commands.iter().map(|(n, c)| (*n, c.as_str())).collect();
-    let pinned: HostKey = login.host_key.parse().map_err(unknown)?;
-    let target = std::net::SocketAddr::new(login.address, login.port);
-    let key = Auth::Key(login.key.expose());
-    let session = gsh_ssh::connect(target, &login.user, &pinned, key, deadline).await.map_err(unknown)?;
+    let pinned: HostKey = visit.host_key.parse().map_err(unknown)?;
+    let target = std::net::SocketAddr::new(visit.address, visit.port);
+    let auths: Vec<Auth<'_>> = visit.proofs.iter().map(auth).collect();
+    let login = gsh_ssh::connect_by_any(target, &visit.user, &pinned, &auths, deadline);
+    let session = login.await.map_err(unknown)?;
     let before = Timestamp::now();
     // Where people who are not root find modprobe and ss.
     let script = format!("PATH=\"$PATH:/usr/sbin:/sbin\"\n{}", section(&commands));
     let output = session.exec(&script, b"", deadline).await.map_err(unknown)?;
     session.close().await;
-    Ok(Answers { sections: Sections::parse(&output.text()), asked: (before, Timestamp::now()), port: login.port })
+    Ok(Answers { sections: Sections::parse(&output.text()), asked: (before, Timestamp::now()), port: visit.port })
+}
+
+fn auth(proof: &Proof) -> Auth<'_> {
+    match proof {
+        Proof::Key(key) => Auth::Key(key.expose()),
+        Proof::Agent { socket, key } => Auth::Agent { socket, key },
+    }
 }
 
 /// A word of the shell, whatever is in it.

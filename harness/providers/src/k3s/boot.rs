@@ -138,7 +138,8 @@ async fn glance(reach: &Reach, machine: &Machine<'_>, last: &Mutex<Last>) -> Res
         SshError::BadKey { what, reason } => {
             Err(Failure::harness("GSH-NODE-014", format!("a readable {what}"), reason))
         }
-        SshError::AuthRefused { .. } => {
+        SshError::Agent { .. } => Err(Failure::harness("GSH-NODE-014", "a key of our own", error.to_string())),
+        SshError::AuthRefused { .. } | SshError::OnlySha1 { .. } => {
             remember(Last::LoginRefused);
             Ok(Progress::NotYet(error.to_string()))
         }
@@ -161,7 +162,12 @@ async fn other_door(
 ) -> Result<Progress<()>, Failure> {
     let session = match enter(reach, machine.login, 22).await {
         Ok(session) => session,
-        Err(SshError::HostKeyMismatch { .. } | SshError::AuthRefused { .. } | SshError::ClosedAfterAuth { .. }) => {
+        Err(
+            SshError::HostKeyMismatch { .. }
+            | SshError::AuthRefused { .. }
+            | SshError::OnlySha1 { .. }
+            | SshError::ClosedAfterAuth { .. },
+        ) => {
             remember(Last::OnPort22);
             return Ok(Progress::NotYet("port 22 answers with other keys, port 2244 does not answer".to_owned()));
         }
@@ -172,6 +178,7 @@ async fn other_door(
             | SshError::NotSsh { .. }
             | SshError::ClosedEarly { .. }
             | SshError::BadKey { .. }
+            | SshError::Agent { .. }
             | SshError::Protocol { .. },
         ) => return Ok(Progress::NotYet(error.to_string())),
     };
