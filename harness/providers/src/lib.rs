@@ -6,6 +6,7 @@
 
 pub mod attached;
 pub mod blame;
+mod connection;
 pub mod hetzner;
 pub mod k3s;
 

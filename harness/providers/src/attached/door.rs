@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use gsh_engine::failure::chain;
-use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::traffic::{Mode, Traffic};
+use crate::connection;
 
 /// How the caller wants it.
 #[derive(Debug, Clone, Default)]
@@ -66,8 +66,7 @@ pub async fn connect(way: &Way, mode: Mode) -> Result<Door, ConnectError> {
     let config = config(way).await?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let traffic = Traffic::new(mode);
-    let client =
-        ClientBuilder::try_from(config).map_err(|e| ConnectError::Client(chain(&e)))?.with_layer(&traffic).build();
+    let client = connection::builder(config).map_err(|e| ConnectError::Client(chain(&e)))?.with_layer(&traffic).build();
     Ok(Door { client, traffic, server, namespace })
 }
 
