@@ -19,6 +19,7 @@ mod machines;
 mod manual;
 mod money;
 mod outside;
+mod passing;
 mod pipeline;
 mod planning;
 mod program;

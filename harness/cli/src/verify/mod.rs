@@ -5,6 +5,7 @@
 
 pub(crate) mod args;
 mod bundle;
+mod directory;
 mod history;
 mod proofs;
 mod show;
@@ -13,11 +14,11 @@ mod target;
 mod watch;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
-use gsh_engine::artifacts::{Artifacts, private_folder};
+use gsh_engine::artifacts::Artifacts;
 use gsh_engine::bench::Scenario;
 use gsh_engine::job::{Job, Keep, Settings};
 use gsh_engine::ledger::Ledger;
@@ -38,6 +39,7 @@ use gsh_reports::format::{Format, render};
 use jiff::Timestamp;
 
 use self::args::{Shown, Verify};
+use self::directory::Directory;
 use self::ssh::Ssh;
 use self::target::Target;
 use crate::error::CliError;
@@ -249,35 +251,4 @@ fn plan(target: &Target, chosen: &[ScenarioSpec], offers: &[Need]) -> Result<Pla
         shards: Vec::new(),
         shard: None,
     })
-}
-
-/// The run directory: kept where that was asked for.
-enum Directory {
-    Kept(PathBuf),
-    Passing(tempfile::TempDir),
-}
-
-impl Directory {
-    fn new(out: Option<&Path>) -> Result<Self, CliError> {
-        let Some(out) = out else {
-            let made = tempfile::Builder::new().prefix("gsh-verify-").tempdir();
-            return made
-                .map(Self::Passing)
-                .map_err(|e| CliError::inconclusive("cannot make a temporary folder").because(&e));
-        };
-        if out.exists() {
-            return Err(CliError::usage(format!("there is something already at `{}`", out.display()))
-                .hint("a run never writes over another one; choose another --out"));
-        }
-        private_folder(out)
-            .map_err(|e| CliError::usage(format!("cannot create the run directory `{}`", out.display())).because(&e))?;
-        Ok(Self::Kept(out.to_owned()))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Kept(path) => path,
-            Self::Passing(folder) => folder.path(),
-        }
-    }
 }
