@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// Every scenario that is safe on a live system.
 const SCENARIOS: [&str; 5] = ["workspace-start", "docker-in-workspace", "ssh-on-22", "store-roundtrip", "isolation"];
 
+/// Of questions that the test itself asks.
+const CODE: &str = "GSH-STO-001";
+
 /// How many parts of a scenario are tried when not all deaths are: one death at the end of each.
 const PARTS: usize = 3;
 
@@ -113,9 +116,8 @@ impl Cluster {
         assert!(more.is_empty() && less.is_empty(), "left: {more:?}, missing: {less:?}; {shown}");
     }
 
-    /// What the stores hold of a word, asked through a pod of the test.
-    async fn stored(&self, word: Word) -> Vec<String> {
-        const CODE: &str = "GSH-STO-001";
+    /// Does something with the stores through a pod of the test.
+    async fn through<T>(&self, work: impl AsyncFnOnce(&Probe, &Database, &Objects) -> T) -> T {
         let cx = Cx::unrecorded(Stop::new(), PATIENCE);
         let nowhere = IpAddr::from([127, 0, 0, 1]);
         let cluster = gsh_engine::provider::Cluster {
@@ -130,22 +132,29 @@ impl Cluster {
         };
         let probe = Probe::new(&cluster, "gitpod", "somebody-who-asks");
         probe.start(&cx, &BTreeMap::new(), None, &["sleep", "600"], CODE).await.expect("a pod that asks");
-        let mut found = Vec::new();
         let database = Database::configured(&cx, &cluster, "gitpod", CODE).await.expect("the database");
-        let select = format!("SELECT word FROM {}", word.table());
-        match database.run(&probe, &[select], CODE).await.expect("a way to it") {
-            Ok(rows) => found.push(format!("table {} with {rows:?}", word.table())),
-            Err(e) => assert!(e.to_string().contains("doesn't exist"), "{e}"),
-        }
         let objects = Objects::configured(&cx, &cluster, "gitpod", CODE).await.expect("the object store");
-        let bucket = objects.bucket_of(word);
-        let listed = objects.list(&probe, &bucket, &word.to_string(), CODE).await.expect("a list");
-        found.extend(listed.into_iter().map(|(name, _)| format!("object {name}")));
-        if objects.bucket.is_none() && objects.put(&probe, (&bucket, "x"), b"x", CODE).await.is_ok() {
-            found.push(format!("bucket {bucket}"));
-        }
+        let done = work(&probe, &database, &objects).await;
         probe.remove(CODE).await.expect("it goes");
-        found
+        done
+    }
+
+    /// The table and the objects that a word names.
+    async fn written(&self, word: Word) -> Vec<String> {
+        self.through(async |probe, database, objects| written(word, probe, database, objects).await).await
+    }
+
+    /// The same, and its bucket: that one is there shows by writing to it, so this is for when nothing should be.
+    async fn stored(&self, word: Word) -> Vec<String> {
+        let work = async |probe: &Probe, database: &Database, objects: &Objects| {
+            let mut found = written(word, probe, database, objects).await;
+            let bucket = objects.bucket_of(word);
+            if objects.bucket.is_none() && objects.put(probe, (&bucket, "x"), b"x", CODE).await.is_ok() {
+                found.push(format!("bucket {bucket}"));
+            }
+            found
+        };
+        self.through(work).await
     }
 
     /// One death; whether the scenario lived that long.
@@ -154,6 +163,18 @@ impl Cluster {
         self.cleared(steps, scenario, word).await;
         Ok(())
     }
+}
+
+async fn written(word: Word, probe: &Probe, database: &Database, objects: &Objects) -> Vec<String> {
+    let mut found = Vec::new();
+    let select = format!("SELECT word FROM {}", word.table());
+    match database.run(probe, &[select], CODE).await.expect("a way to it") {
+        Ok(rows) => found.push(format!("table {} with {rows:?}", word.table())),
+        Err(e) => assert!(e.to_string().contains("doesn't exist"), "{e}"),
+    }
+    let listed = objects.list(probe, &objects.bucket_of(word), &word.to_string(), CODE).await.expect("a list");
+    found.extend(listed.into_iter().map(|(name, _)| format!("object {name}")));
+    found
 }
 
 fn said(output: &Output) -> String {
@@ -208,6 +229,81 @@ async fn whatever_a_killed_scenario_leaves_the_next_start_removes() {
         }
         assert!(died + 1 >= PARTS, "{scenario}: only {died} of {PARTS} deaths came before its end, {steps} steps");
     }
+    cluster.emulation.interrupt();
+}
+
+impl Cluster {
+    /// The pods that are the record of what a word names, by name.
+    async fn records(&self, word: Word) -> Vec<String> {
+        let path = format!("/api/v1/namespaces/gitpod/pods?labelSelector={}%3D{word}", Word::LABEL);
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
+        let list: Value = self.client.request(request).await.expect("the pods");
+        let pods = list["items"].as_array().expect("items").iter();
+        pods.map(|p| p["metadata"]["name"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    /// Kills `store-roundtrip` when something is in the stores, and lets the pod through which it came there end like this.
+    async fn ended(&self, phase: &str, steps: usize) -> (usize, Word, String) {
+        const SCENARIO: &str = "store-roundtrip";
+        let mut at = steps * 2 / 3;
+        let word = loop {
+            let word = self.killed_after(at, SCENARIO).await.expect("it dies").expect("it has its word");
+            if !self.written(word).await.is_empty() {
+                break word;
+            }
+            self.cleared(at, SCENARIO, Some(word)).await;
+            at = at * 9 / 10;
+            assert!(at > steps / 3, "it never wrote anything");
+        };
+        let records = self.records(word).await;
+        let [name] = records.as_slice() else { panic!("one pod: {records:?}") };
+        let path = format!("/api/v1/namespaces/gitpod/pods/{name}/status");
+        let request = http::Request::patch(path).header("content-type", "application/merge-patch+json");
+        let request = request.body(format!(r#"{{"status":{{"phase":"{phase}"}}}}"#).into_bytes());
+        let now: Value = self.client.request(request.expect("a request")).await.expect("the pod");
+        assert_eq!(now["status"]["phase"], phase);
+        (at, word, name.clone())
+    }
+
+    /// The next start; what it said, and the pods that it asked for.
+    async fn next(&self) -> (String, Vec<String>) {
+        let program = Program::new();
+        let relay = Relay::start(self.client.clone(), usize::MAX).await;
+        let config = program.write("relayed", &relay.kubeconfig()).display().to_string();
+        let next = self.command(&program, &config, "node-conformance").output();
+        let next = tokio::time::timeout(PATIENCE, next).await.expect("the next start ends").expect("it starts");
+        assert_eq!(next.status.code(), Some(0), "{}", said(&next));
+        let pods = relay.posted().into_iter().filter(|o| o["kind"] == "Pod");
+        (said(&next), pods.filter_map(|o| Some(o["metadata"]["name"].as_str()?.to_owned())).collect())
+    }
+}
+
+/// A pod of `store-roundtrip` can end before the next start: its machine went, it was evicted, or its time was over. What was
+/// written through it is removed through another one; and where that cannot be done, only the record stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_through_a_pod_that_has_ended_is_removed_through_another_one() {
+    let cluster = Cluster::start().await;
+    let steps = cluster.killed_after(usize::MAX, "store-roundtrip").await.expect_err("nobody kills it");
+    let (at, word, name) = cluster.ended("Failed", steps).await;
+    let (said, asked) = cluster.next().await;
+    assert_eq!(asked, [format!("{name}-next")], "{said}");
+    cluster.cleared(at, "store-roundtrip", Some(word)).await;
+
+    let (at, word, name) = cluster.ended("Succeeded", steps).await;
+    let bucket = |objects: &Objects| objects.bucket_of(word);
+    let put = async |probe: &Probe, _: &Database, objects: &Objects| {
+        objects.put(probe, (&bucket(objects), "a-stranger"), b"x", CODE).await.expect("it is written");
+    };
+    cluster.through(put).await;
+    let (said, asked) = cluster.next().await;
+    assert_eq!(asked, [format!("{name}-next")], "{said}");
+    assert!(said.contains(&format!("what pod `{name}` of an earlier run wrote into the stores stays: ")), "{said}");
+    assert_eq!(cluster.records(word).await, [name], "the record, and nothing that the next start made: {said}");
+    let remove = async |probe: &Probe, _: &Database, objects: &Objects| {
+        objects.remove(probe, (&bucket(objects), "a-stranger"), CODE).await.expect("it is removed");
+    };
+    cluster.through(remove).await;
+    cluster.cleared(at, "store-roundtrip", Some(word)).await;
     cluster.emulation.interrupt();
 }
 

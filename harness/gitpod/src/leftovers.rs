@@ -92,10 +92,18 @@ async fn erase(cx: &Cx, cluster: &Cluster, namespace: &str, pod: &str, word: Wor
         Some("Running") => word.erase(cx, cluster, namespace, &probe, CHECK).await,
         Some("Succeeded" | "Failed") => {
             let next = Probe::new(cluster, namespace, &format!("{pod}-next"));
+            // One that a start before this one made, and was killed: it has its own turn in the list.
+            if next.phase(CHECK).await?.as_deref() == Some("Running") {
+                return word.erase(cx, cluster, namespace, &next, CHECK).await;
+            }
             let labels = BTreeMap::from([(Word::LABEL.to_owned(), word.to_string())]);
-            next.start(cx, &labels, None, &["sleep", "600"], CHECK).await?;
-            word.erase(cx, cluster, namespace, &next, CHECK).await?;
-            next.remove(CHECK).await
+            let started = next.start(cx, &labels, None, &["sleep", "600"], CHECK).await;
+            let erased = match started {
+                Ok(()) => word.erase(cx, cluster, namespace, &next, CHECK).await,
+                Err(e) => Err(e),
+            };
+            // Whatever came of it: nothing of this start's own stays.
+            erased.and(next.remove(CHECK).await)
         }
         Some(_) | None => Ok(()),
     }
