@@ -22,6 +22,7 @@ mod outside;
 mod passing;
 mod pipeline;
 mod planning;
+mod pod;
 mod program;
 mod proofs;
 mod reading;

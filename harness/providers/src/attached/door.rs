@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use gsh_engine::failure::chain;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::traffic::{Mode, Traffic};
@@ -27,6 +27,9 @@ pub enum ConnectError {
         "there is no kubeconfig: no --kubeconfig, no KUBECONFIG, no ~/.kube/config, and this is no pod of a cluster"
     )]
     None,
+    /// No file, and the pod that this runs in has no account that can be used.
+    #[error("this is a pod of a cluster, but its service account cannot be used")]
+    Pod(#[source] InClusterError),
     /// The file cannot be used.
     #[error("the kubeconfig cannot be used")]
     Unusable(#[source] KubeconfigError),
@@ -78,7 +81,7 @@ async fn config(way: &Way) -> Result<Config, ConnectError> {
     let file = match read {
         Ok(file) => file,
         Err(e) if way.kubeconfig.is_none() && way.context.is_none() && is_absent(&e) => {
-            return Config::incluster().map_err(|_not_in_a_cluster| ConnectError::None);
+            return pod();
         }
         Err(e) => return Err(ConnectError::Unusable(e)),
     };
@@ -88,13 +91,21 @@ async fn config(way: &Way) -> Result<Config, ConnectError> {
             return Err(ConnectError::UnknownContext { name: name.clone(), known });
         }
         None if known.is_empty() && way.kubeconfig.is_none() => {
-            return Config::incluster().map_err(|_not_in_a_cluster| ConnectError::None);
+            return pod();
         }
         None => return Err(ConnectError::NoContext),
         Some(_) => {}
     }
     let options = KubeConfigOptions { context: way.context.clone(), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(file, &options).await.map_err(ConnectError::Unusable)
+}
+
+/// The account of the pod that this runs in: Kubernetes says where its API is, the kubelet writes token and certificates.
+fn pod() -> Result<Config, ConnectError> {
+    Config::incluster().map_err(|e| match e {
+        InClusterError::ReadEnvironmentVariable(_) => ConnectError::None,
+        unusable => ConnectError::Pod(unusable),
+    })
 }
 
 fn is_absent(error: &KubeconfigError) -> bool {
