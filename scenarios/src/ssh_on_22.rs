@@ -155,6 +155,7 @@ pub(crate) fn trouble(error: &SshError, code: &'static str, expected: &str) -> F
         | SshError::HostKeyMismatch { .. }
         | SshError::AuthRefused { .. }
         | SshError::OnlySha1 { .. }
+        | SshError::TooMany { .. }
         | SshError::ClosedAfterAuth { .. }
         | SshError::ClosedEarly { .. }
         | SshError::Protocol { .. } => Failure::product,

@@ -250,6 +250,18 @@ async fn an_agent_signs_and_what_it_does_not_do_is_told() {
     let (code, said) = place.look(&agent.env(), &["--ssh-key", locked.to_str().expect("UTF-8")]);
     assert_eq!(code, 0, "{said}");
 
+    // The machine hangs up before it has seen the right one, and whoever names that one is let in.
+    done(&mut agent.add(&["-D"]));
+    for n in 0..7 {
+        agent.holds(&place.key(&format!("other-{n}"), &["-t", "ed25519"], ""));
+    }
+    agent.holds(&edwards);
+    let (code, said) = place.look(&agent.env(), &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains(" of 8; name the one that it knows"), "{said}");
+    let (code, said) = place.look(&agent.env(), &["--ssh-key", &public(&edwards)]);
+    assert_eq!(code, 0, "{said}");
+
     // One that asks its owner first, who is not there; one that has been locked holds nothing; one that is gone.
     done(&mut agent.add(&["-D"]));
     done(agent.add(&["-q", "-c"]).arg(&edwards));

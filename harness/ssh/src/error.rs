@@ -70,6 +70,16 @@ pub enum SshError {
         /// What was under way.
         during: &'static str,
     },
+    /// The server hung up before everything was shown to it.
+    #[error("{target} closed the connection when it was shown key {shown} of {of}; name the one that it knows")]
+    TooMany {
+        /// Where.
+        target: SocketAddr,
+        /// At which one.
+        shown: usize,
+        /// How many there were.
+        of: usize,
+    },
     /// The server takes RSA keys, but only with signatures over SHA-1, which are forgeable and so not made.
     #[error(
         "{target} takes RSA keys with SHA-1 signatures only (ssh-rsa), which are not made; a key of another kind is needed"

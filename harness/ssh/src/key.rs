@@ -6,7 +6,7 @@ use std::str::FromStr;
 use rand::RngCore;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
-use russh::keys::{Algorithm, PrivateKey, PublicKey, decode_secret_key};
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey, decode_secret_key};
 
 use crate::error::SshError;
 
@@ -17,6 +17,16 @@ pub struct HostKey(PublicKey);
 impl HostKey {
     pub(crate) fn of(key: &PublicKey) -> Self {
         Self(PublicKey::new(key.key_data().clone(), ""))
+    }
+
+    /// The algorithms by which a server proves to hold it.
+    pub(crate) fn kinds(&self) -> Vec<Algorithm> {
+        match self.0.algorithm() {
+            Algorithm::Rsa { .. } => {
+                [HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }).into()
+            }
+            other => vec![other],
+        }
     }
 
     /// One OpenSSH line without comment, `ssh-ed25519 AAAA…`.

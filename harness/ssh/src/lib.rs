@@ -18,5 +18,5 @@ mod watch;
 
 pub use error::SshError;
 pub use key::{HostKey, KeyPair};
-pub use probe::{banner, host_key};
+pub use probe::{banner, host_key, host_key_like};
 pub use session::{Auth, Output, Session, connect, connect_by_any};

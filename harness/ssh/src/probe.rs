@@ -25,11 +25,20 @@ pub async fn banner(target: SocketAddr, deadline: Instant) -> Result<String, Ssh
 /// # Errors
 /// Those of [`banner`], and [`SshError::Protocol`] or [`SshError::ClosedEarly`] when the key exchange does not get there.
 pub async fn host_key(target: SocketAddr, deadline: Instant) -> Result<HostKey, SshError> {
+    host_key_like(target, &[], deadline).await
+}
+
+/// The same, of the kind of one of these where the server has one: whoever knows a server by its RSA key wants to see that.
+///
+/// # Errors
+/// As [`host_key`].
+pub async fn host_key_like(target: SocketAddr, known: &[HostKey], deadline: Instant) -> Result<HostKey, SshError> {
+    let kinds: Vec<_> = known.iter().flat_map(HostKey::kinds).collect();
     let stream = dial(target, deadline).await?;
     speaks_ssh(&stream, target, deadline).await?;
     let place = Shown::default();
     let watch = Watch { expected: None, shown: place.clone() };
-    let exchange = russh::client::connect_stream(Arc::new(settings()), stream, watch);
+    let exchange = russh::client::connect_stream(Arc::new(settings(&kinds)), stream, watch);
     let ended = match timeout_at(deadline, exchange).await {
         Err(_) => return Err(SshError::TimedOut { target, during: "key exchange" }),
         Ok(ended) => ended,

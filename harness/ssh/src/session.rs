@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use russh::client::{AuthResult, Handle};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
-use russh::{ChannelMsg, Disconnect};
+use russh::{ChannelMsg, Disconnect, Preferred};
 use tokio::time::{Instant, timeout_at};
 
 use crate::agent;
@@ -88,9 +88,17 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Settings of every connection: no re-exchange within a check's life.
-pub(crate) fn settings() -> russh::client::Config {
-    russh::client::Config::default()
+/// Settings of every connection: no re-exchange within a check's life; and which kinds of host keys are wanted, these before the
+/// rest, as a server with several shows the first that it has. None is taken that signs over SHA-1.
+pub(crate) fn settings(first: &[Algorithm]) -> russh::client::Config {
+    let mut kinds: Vec<Algorithm> = Vec::new();
+    for kind in first.iter().chain(Preferred::DEFAULT.key.iter()) {
+        if !kinds.contains(kind) && *kind != (Algorithm::Rsa { hash: None }) {
+            kinds.push(kind.clone());
+        }
+    }
+    let preferred = Preferred { key: kinds.into(), ..Preferred::default() };
+    russh::client::Config { preferred, ..russh::client::Config::default() }
 }
 
 /// Connects, insists on the host key, logs in.
@@ -123,9 +131,13 @@ pub async fn connect_by_any(
     let mut handle = greeted(target, expected, deadline).await?;
     let login = async {
         let mut last = Err(SshError::AuthRefused { target, user: user.to_owned(), offers: Vec::new() });
-        for proof in &proofs {
+        for (shown, proof) in (1..).zip(&proofs) {
             last = proof.show(&mut handle, target, user).await;
+            let more = shown < proofs.len();
             match &last {
+                Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() && more => {
+                    return Err(SshError::TooMany { target, shown, of: proofs.len() });
+                }
                 Ok(AuthResult::Failure { remaining_methods, .. }) if !remaining_methods.is_empty() => {}
                 // An agent that does not sign with one key may sign with another.
                 Err(SshError::Agent { .. } | SshError::OnlySha1 { .. }) => {}
@@ -153,7 +165,7 @@ async fn greeted(target: SocketAddr, expected: &HostKey, deadline: Instant) -> R
     speaks_ssh(&stream, target, deadline).await?;
     let place = Shown::default();
     let watch = Watch { expected: Some(expected.clone()), shown: place.clone() };
-    let exchange = russh::client::connect_stream(Arc::new(settings()), stream, watch);
+    let exchange = russh::client::connect_stream(Arc::new(settings(&expected.kinds())), stream, watch);
     match timeout_at(deadline, exchange).await {
         Err(_) => Err(SshError::TimedOut { target, during: "key exchange" }),
         Ok(Ok(handle)) => Ok(handle),

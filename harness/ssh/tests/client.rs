@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gsh_ssh::key::{self, KeyFile};
-use gsh_ssh::{Auth, HostKey, KeyPair, SshError, banner, connect, connect_by_any, host_key};
+use gsh_ssh::{Auth, HostKey, KeyPair, SshError, banner, connect, connect_by_any, host_key, host_key_like};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use russh::server::{self, ChannelOpenHandle, Msg, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Preferred};
@@ -89,14 +89,15 @@ impl Drop for Server {
 }
 
 async fn serve() -> Server {
-    serve_to(KeyPair::generate("client").unwrap(), Preferred::default()).await
+    serve_to(KeyPair::generate("client").unwrap(), Preferred::default(), Vec::new()).await
 }
 
-/// Lets this client in, and signatures of these kinds.
-async fn serve_to(client: KeyPair, preferred: Preferred) -> Server {
+/// Lets this client in, and signatures of these kinds; with these host keys beside its ed25519 one.
+async fn serve_to(client: KeyPair, preferred: Preferred, mut more: Vec<PrivateKey>) -> Server {
     let host = KeyPair::generate("host").unwrap();
+    more.push(PrivateKey::from_openssh(&host.private_pem).unwrap());
     let config = Arc::new(server::Config {
-        keys: vec![PrivateKey::from_openssh(&host.private_pem).unwrap()],
+        keys: more,
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
@@ -262,7 +263,7 @@ async fn an_rsa_key_signs_over_what_the_server_takes_and_never_over_sha_1() {
     for (hash, welcome) in [(Some(HashAlg::Sha512), true), (Some(HashAlg::Sha256), true), (None, false)] {
         let kinds = vec![Algorithm::Ed25519, Algorithm::Rsa { hash }];
         let preferred = Preferred { key: kinds.into(), ..Preferred::default() };
-        let server = serve_to(client.clone(), preferred).await;
+        let server = serve_to(client.clone(), preferred, Vec::new()).await;
         let login = connect(server.at, "root", &server.host_key, Auth::Key(&client.private_pem), soon()).await;
         match login {
             Ok(session) => {
@@ -286,6 +287,39 @@ async fn the_first_proof_that_is_accepted_counts() {
     }
     let none = connect_by_any(server.at, "root", &server.host_key, &[strange, agent], soon()).await.unwrap_err();
     assert!(none.to_string().starts_with("the SSH agent at `/nowhere` cannot be reached: "), "{none}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_before_all_keys_were_shown_is_told_apart() {
+    let server = serve().await;
+    let strangers: Vec<KeyPair> = (0..12).map(|_| KeyPair::generate("stranger").unwrap()).collect();
+    let mut proofs: Vec<Auth<'_>> = strangers.iter().map(|pair| Auth::Key(&pair.private_pem)).collect();
+    proofs.push(Auth::Key(&server.client.private_pem));
+    match connect_by_any(server.at, "root", &server.host_key, &proofs, soon()).await.unwrap_err() {
+        SshError::TooMany { shown, of, .. } => assert!((10..of).contains(&shown) && of == 13, "{shown} of {of}"),
+        wrong => panic!("{wrong:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_shows_the_kind_of_host_key_by_which_it_is_known() {
+    let kinds: [&[&str]; 2] = [&["-t", "ecdsa"], &["-t", "rsa", "-b", "2048"]];
+    let others = kinds.into_iter().filter_map(made).map(|pair| PrivateKey::from_openssh(&pair.private_pem).unwrap());
+    let others: Vec<PrivateKey> = others.collect();
+    let client = KeyPair::generate("client").unwrap();
+    let server = serve_to(client.clone(), Preferred::default(), others.clone()).await;
+    let known = others.iter().map(|key| key.public_key().to_openssh().unwrap().parse::<HostKey>().unwrap());
+    for known in known.chain([server.host_key.clone()]) {
+        assert_eq!(host_key_like(server.at, std::slice::from_ref(&known), soon()).await.unwrap(), known);
+        let session = connect(server.at, "root", &known, Auth::Key(&client.private_pem), soon()).await.unwrap();
+        session.close().await;
+    }
+    assert_eq!(host_key(server.at, soon()).await.unwrap(), server.host_key);
+    // Which only proves over SHA-1 that it has its key has not proved it.
+    let old = Preferred { key: vec![Algorithm::Rsa { hash: None }].into(), ..Preferred::default() };
+    let server = serve_to(client, old, others).await;
+    let shown = host_key(server.at, soon()).await;
+    assert!(matches!(shown, Err(SshError::Protocol { during: "key exchange", .. })), "{shown:?}");
 }
 
 #[test]

@@ -70,8 +70,13 @@ impl Ssh {
         if at.ip().is_unspecified() {
             return Err(Barred::Unknown("its Node object has no address; --ssh-address gives one".to_owned()));
         }
-        let shown = gsh_ssh::host_key(at, Instant::now() + SHOWS).await.map_err(|e| Barred::Unknown(chain(&e)))?;
-        self.is_known(name, at, &shown)?;
+        let mut known = Vec::new();
+        for host in [at.ip().to_string(), name.to_owned()] {
+            known.extend(known_host_keys(&self.known, &host, at.port()).map_err(|e| Barred::Unknown(chain(&e)))?);
+        }
+        let shown = gsh_ssh::host_key_like(at, &known, Instant::now() + SHOWS).await;
+        let shown = shown.map_err(|e| Barred::Unknown(chain(&e)))?;
+        self.is_known(at, &known, &shown)?;
         Ok(Visit {
             address: at.ip(),
             port: at.port(),
@@ -82,13 +87,9 @@ impl Ssh {
     }
 
     /// Whether the key that a machine shows is one of those that are known for it. There is no trust at first sight.
-    fn is_known(&self, name: &str, at: SocketAddr, shown: &HostKey) -> Result<(), Barred> {
+    fn is_known(&self, at: SocketAddr, known: &[HostKey], shown: &HostKey) -> Result<(), Barred> {
         if self.fingerprints.contains(&shown.fingerprint()) {
             return Ok(());
-        }
-        let mut known = Vec::new();
-        for host in [at.ip().to_string(), name.to_owned()] {
-            known.extend(known_host_keys(&self.known, &host, at.port()).map_err(|e| Barred::Unknown(chain(&e)))?);
         }
         if known.contains(shown) {
             return Ok(());

@@ -139,7 +139,7 @@ async fn glance(reach: &Reach, machine: &Machine<'_>, last: &Mutex<Last>) -> Res
             Err(Failure::harness("GSH-NODE-014", format!("a readable {what}"), reason))
         }
         SshError::Agent { .. } => Err(Failure::harness("GSH-NODE-014", "a key of our own", error.to_string())),
-        SshError::AuthRefused { .. } | SshError::OnlySha1 { .. } => {
+        SshError::AuthRefused { .. } | SshError::OnlySha1 { .. } | SshError::TooMany { .. } => {
             remember(Last::LoginRefused);
             Ok(Progress::NotYet(error.to_string()))
         }
@@ -166,6 +166,7 @@ async fn other_door(
             SshError::HostKeyMismatch { .. }
             | SshError::AuthRefused { .. }
             | SshError::OnlySha1 { .. }
+            | SshError::TooMany { .. }
             | SshError::ClosedAfterAuth { .. },
         ) => {
             remember(Last::OnPort22);
