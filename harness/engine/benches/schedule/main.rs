@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gsh_engine::artifacts::Artifacts;
-use gsh_engine::run::{Job, Patience, Settings, run};
+use gsh_engine::job::{Job, Patience, Settings};
+use gsh_engine::run::run;
 use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
 use gsh_model::axis::{Cell, CellId};
