@@ -13,7 +13,6 @@ use serde_json::json;
 
 use crate::args::{self, DoctorFormat};
 use crate::error::CliError;
-use crate::run;
 use crate::wiring;
 
 /// How long the account may take to answer everything.
@@ -35,10 +34,10 @@ pub(crate) async fn doctor(args: &args::Doctor) -> Result<Exit, CliError> {
         max_clusters: args.room.max_clusters as usize,
         max_servers: args.room.max_servers,
         budget: args.room.budget,
-        ..crate::run::limits(matrix.patience)
+        ..crate::settings::limits(matrix.patience)
     };
     let account = wiring::account(&args.account).await?;
-    let provider = account.provider(wiring::ClusterSettings::default(), run::spending(&settings))?;
+    let provider = account.provider(wiring::ClusterSettings::default(), crate::settings::spending(&settings))?;
     let mut survey = look(&provider, &plan, &settings).await;
     look_at_tools(&mut survey);
     account.end().await;

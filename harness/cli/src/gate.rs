@@ -31,8 +31,8 @@ use jiff::Timestamp;
 use crate::args::{self, GateFormat};
 use crate::error::CliError;
 use crate::inputs;
-use crate::report::write_whole;
 use crate::terminal::say;
+use crate::whole::write_whole;
 
 /// Names of the files in `--output`.
 const GATE: &str = "gate.json";

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 use crate::args_plan::{HistoryCommand, Look, ShowFormat, TextOrJson};
 use crate::error::CliError;
-use crate::report::{load, write_whole};
+use crate::report::load;
+use crate::whole::write_whole;
 
 /// Runs one of the commands.
 pub(crate) fn history(command: &HistoryCommand) -> Result<Exit, CliError> {

@@ -109,7 +109,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
 /// Writes the digest of a finished ledger beside it.
 pub(crate) fn seal(directory: &Path) -> std::io::Result<()> {
     let digest = sha256(&std::fs::read(directory.join(ledger::FILE_NAME))?);
-    crate::report::write_whole(&directory.join(SEAL), format!("{digest}  {}\n", ledger::FILE_NAME).as_bytes())
+    crate::whole::write_whole(&directory.join(SEAL), format!("{digest}  {}\n", ledger::FILE_NAME).as_bytes())
 }
 
 /// The digest of a ledger, and whether the seal beside it says the same; a ledger without a seal has none.

@@ -24,10 +24,12 @@ mod report;
 mod resume;
 mod run;
 mod schema;
+mod settings;
 mod signals;
 mod sweep;
 mod terminal;
 mod verify;
+mod whole;
 mod wiring;
 
 use std::process::ExitCode;

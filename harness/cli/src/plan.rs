@@ -33,7 +33,7 @@ pub(crate) fn plan(args: &args_plan::Plan) -> Result<Exit, CliError> {
     let bounds = Bounds { clusters: args.max_clusters, budget: args.budget, jobs };
     let (matrix, plan) = make(&args.selected, &EVERYTHING, &bounds)?;
     if let Some(file) = &args.output {
-        crate::report::write_whole(file, json(&plan)?.as_bytes())
+        crate::whole::write_whole(file, json(&plan)?.as_bytes())
             .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?;
     }
     let mut text = match args.format {

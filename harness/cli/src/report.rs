@@ -14,6 +14,7 @@ use gsh_verdict::verdict::{Requirement, Status};
 
 use crate::args::{self, ReportFormat};
 use crate::error::CliError;
+use crate::whole::write_whole;
 
 /// Renders a run.
 pub(crate) fn report(args: &args::Report) -> Result<Exit, CliError> {
@@ -109,13 +110,4 @@ pub(crate) fn load_merged(directories: &[PathBuf]) -> Result<RunState, CliError>
             .because(&e)
             .hint("give runs of one plan, made by one gsh: its shards, or repetitions of a shard")
     })
-}
-
-/// Writes a file as a whole or not at all.
-pub(crate) fn write_whole(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = target.with_file_name(name);
-    gsh_engine::artifacts::write_private(&part, bytes)?;
-    std::fs::rename(part, target)
 }

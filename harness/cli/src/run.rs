@@ -5,32 +5,33 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gsh_engine::artifacts::{Artifacts, private_folder};
-use gsh_engine::job::{Job, Keep, Patience, Settings};
+use gsh_engine::job::{Job, Settings};
 use gsh_engine::ledger::Ledger;
 use gsh_engine::run::{Observer, resume as go_on_with, run as dispatch};
 use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
-use gsh_model::budget::Euros;
 use gsh_model::event::{Event, EventKind};
 use gsh_model::exit::Exit;
 use gsh_model::history::History;
 use gsh_model::input::Input;
 use gsh_model::lease::RunId;
-use gsh_model::matrix::{self, Matrix};
+use gsh_model::matrix::Matrix;
 use gsh_model::plan::Plan;
 use gsh_model::run::RunState;
-use gsh_providers::{HetznerProvider, Spending};
+use gsh_providers::HetznerProvider;
 use gsh_reports::beside::Beside;
 use gsh_reports::format::{Format, render_with};
 use gsh_reports::past::Past;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::args::{self, FailFast, Gsh, KeepName, RunFormat};
+use crate::args::{self, Gsh, RunFormat};
 use crate::error::CliError;
-use crate::report::{load, write_whole};
+use crate::report::load;
 use crate::resume;
+use crate::settings::{settings, spending};
 use crate::signals::Listening;
 use crate::terminal::{Show, Terminal, colored, say};
+use crate::whole::write_whole;
 use crate::wiring;
 
 /// What a run is made of, found before anything is created.
@@ -178,32 +179,6 @@ async fn go_on(args: &args::Run, recorded: resume::Recorded) -> Result<Ready, Cl
     })
 }
 
-/// A budget must know beforehand what a cell can cost at most.
-pub(crate) fn spending(settings: &Settings) -> Spending {
-    if settings.budget.is_some() { Spending::Bounded } else { Spending::Free }
-}
-
-fn settings(args: &args::Run, given: matrix::Patience, budget: Option<Euros>) -> Settings {
-    Settings {
-        max_clusters: args.room.max_clusters as usize,
-        max_servers: args.room.max_servers,
-        attempts: args.attempts,
-        keep: match args.keep {
-            KeepName::Never => Keep::Never,
-            KeepName::OnFailure => Keep::OnFailure,
-        },
-        budget,
-        fail_fast_cell: args.fail_fast == Some(FailFast::Cell),
-        fail_fast_run: args.fail_fast == Some(FailFast::Run),
-        ..limits(given)
-    }
-}
-
-/// Settings with the time limits of a matrix, and all else as usual.
-pub(crate) fn limits(given: matrix::Patience) -> Settings {
-    Settings { patience: patience(given), lease_lifetime: lifetime(given), ..Settings::default() }
-}
-
 async fn conduct(ready: Ready, format: RunFormat, all: &Gsh, stop: Stop) -> Result<Exit, CliError> {
     let Ready { id, plan, inputs, settings, clusters, account, provider, directory, ledger, recorded, memory } = ready;
     let scrubber = Scrubber::default();
@@ -286,27 +261,6 @@ fn new_directory(out: &Path) -> Result<PathBuf, CliError> {
     free(out)?;
     private_folder(out).map_err(|e| refused("cannot create the run directory").because(&e))?;
     std::path::absolute(out).map_err(|e| refused("cannot use the run directory").because(&e))
-}
-
-fn patience(given: matrix::Patience) -> Patience {
-    let or = |given: Option<u64>, default: Duration| given.map_or(default, Duration::from_secs);
-    let default = Patience::default();
-    Patience {
-        run: or(given.run, default.run),
-        cell: or(given.cell, default.cell),
-        provision: or(given.provision, default.provision),
-        install: or(given.install, default.install),
-        scenario: or(given.scenario, default.scenario),
-        undo: default.undo,
-        teardown: or(given.teardown, default.teardown),
-    }
-}
-
-/// A lease outlives its cell and its teardown, with an hour to spare for a slow closing.
-fn lifetime(given: matrix::Patience) -> SignedDuration {
-    let patience = patience(given);
-    let cell = SignedDuration::try_from(patience.cell + patience.teardown).unwrap_or(SignedDuration::from_hours(4));
-    cell + SignedDuration::from_hours(1)
 }
 
 /// Rewrites the reports as subjects finish, so a killed run leaves a valid set.

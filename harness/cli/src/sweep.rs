@@ -211,7 +211,7 @@ async fn remove(
         out.say("nothing is left".to_owned())?;
         Exit::Pass
     } else {
-        let (n, euros) = (left.len(), a_month(&left));
+        let (n, euros) = (left.len(), crate::terminal::a_month(&left));
         out.say(format!("{n} resources are left; those with a price cost {euros} EUR a month, net"))?;
         Exit::Leftovers
     };
@@ -252,10 +252,4 @@ fn priced(resource: &Resource) -> String {
         Some(cents) => format!("{resource}, {}.{:02} EUR a month", cents / 100, cents % 100),
         None => resource.to_string(),
     }
-}
-
-/// What resources cost together in a month, net.
-pub(crate) fn a_month(left: &[Resource]) -> String {
-    let cents: u64 = left.iter().filter_map(|r| r.cents_per_month).sum();
-    format!("{}.{:02}", cents / 100, cents % 100)
 }

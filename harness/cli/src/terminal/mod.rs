@@ -8,6 +8,7 @@ use std::io::{IsTerminal, Write};
 
 use gsh_engine::run::Observer;
 use gsh_model::event::{Event, EventKind};
+use gsh_model::lease::Resource;
 use gsh_model::outcome::Outcome;
 use gsh_model::run::{LeaseEnd, RunState};
 use gsh_reports::cause::causes;
@@ -198,7 +199,7 @@ fn end(state: &RunState, color: bool) {
         say("\nleft in the account:");
         left.iter().for_each(|r| say(&format!("  {r}")));
         if left.iter().any(|r| r.cents_per_month.is_some()) {
-            say(&format!("  together {} EUR a month, net", crate::sweep::a_month(&left)));
+            say(&format!("  together {} EUR a month, net", a_month(&left)));
         }
         for (cell, lease) in unreleased {
             let reason = match &lease.end {
@@ -213,4 +214,10 @@ fn end(state: &RunState, color: bool) {
     }
     let cost = state.cost().map(|c| format!(", cost {c}")).unwrap_or_default();
     say(&format!("\n{}{cost}", headline(state)));
+}
+
+/// What resources cost together in a month, net.
+pub(crate) fn a_month(left: &[Resource]) -> String {
+    let cents: u64 = left.iter().filter_map(|r| r.cents_per_month).sum();
+    format!("{}.{:02}", cents / 100, cents % 100)
 }

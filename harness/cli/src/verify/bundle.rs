@@ -10,7 +10,7 @@ use gsh_look::redact;
 use jiff::Timestamp;
 
 use crate::error::CliError;
-use crate::report::write_whole;
+use crate::whole::write_whole;
 
 /// Files of the run directory that belong to the evidence.
 const RESULTS: [&str; 4] = ["summary.md", "results.json", "junit.xml", "ledger.jsonl"];

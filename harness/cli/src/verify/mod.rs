@@ -140,7 +140,7 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
     let state = load(directory.path())?;
     for (name, format) in Format::ALL.into_iter().filter_map(|f| Some((f.file_name()?, f))) {
         // Only a convenience beside the ledger, which is there.
-        let _convenience = crate::report::write_whole(&directory.path().join(name), render(format, &state).as_bytes());
+        let _convenience = crate::whole::write_whole(&directory.path().join(name), render(format, &state).as_bytes());
     }
     if let Some(file) = &args.bundle {
         let evidence = target.evidence().await;
