@@ -1,16 +1,23 @@
 //! Does a workspace start, serve, stop and come back with its files?
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use gsh_engine::BoxFuture;
 use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::failure::Failure;
+use gsh_engine::wait::{self, Progress};
 use gsh_gitpod::http::Front;
 use gsh_gitpod::wsman::{ErrorKind, WsManager, workspace_id};
+use gsh_model::outcome::Blame;
 use gsh_model::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
 
 use crate::guest::{Guest, STOP, launch, succeeded};
 
 pub(crate) const SCENARIO: Scenario = Scenario { spec, run };
 
+/// How long ws-manager may take for its first answer. What breaks a way or keeps a machine busy passes; one that is silent stays so.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
 /// Where supervisor says whether the workspace's content is there; only its owner may ask.
 const CONTENT: &str = "/_supervisor/v1/status/content";
 /// The header that carries the owner's token.
@@ -33,7 +40,7 @@ fn run(bench: &Bench) -> BoxFuture<'_, Result<(), Failure>> {
 
 async fn examine(bench: &Bench) -> Result<(), Failure> {
     let wsman = WsManager::new(bench.cluster(), bench.installation())?;
-    bench.check("GSH-WSP-001", "ws-manager answers", answers(&wsman)).await?;
+    bench.check("GSH-WSP-001", "ws-manager answers", answers(bench, &wsman)).await?;
     bench
         .check("GSH-WSP-002", "ws-manager knows no workspace that was never started", unknown_is_not_found(&wsman))
         .await?;
@@ -72,11 +79,23 @@ async fn examine(bench: &Bench) -> Result<(), Failure> {
     bench.check("GSH-WSP-011", "its file is there again", read(bench, &back, &word)).await
 }
 
-async fn answers(wsman: &WsManager) -> Result<(), Failure> {
-    let expected = "ws-manager describes its cluster";
-    let classes = wsman.describe_cluster().await.map_err(|e| e.failure("GSH-WSP-001", expected))?;
-    if classes.is_empty() {
-        return Err(Failure::product("GSH-WSP-001", "at least one workspace class", "none"));
+async fn answers(bench: &Bench, wsman: &WsManager) -> Result<(), Failure> {
+    let (code, expected) = ("GSH-WSP-001", "ws-manager describes its cluster");
+    let blame = Mutex::new(Blame::Product);
+    let classes = wait::until(bench.cx(), expected, FIRST_ANSWER, || async {
+        match wsman.describe_cluster().await {
+            Ok(classes) => Ok(Progress::Ready(classes)),
+            Err(e) if e.is_transient() || e.kind == ErrorKind::Silent => {
+                *blame.lock().unwrap_or_else(PoisonError::into_inner) = e.blame();
+                Ok(Progress::NotYet(e.to_string()))
+            }
+            Err(e) => Err(e.failure(code, expected)),
+        }
+    });
+    let classes = classes.await;
+    let blame = blame.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if classes.map_err(|e| e.blame(blame, code))?.is_empty() {
+        return Err(Failure::product(code, "at least one workspace class", "none"));
     }
     Ok(())
 }
