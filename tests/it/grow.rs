@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use gsh_look::Kind;
 use serde_json::Value;
@@ -10,6 +11,9 @@ use serde_json::Value;
 use crate::intrusive::{Administrator, Cluster};
 use crate::outside::present;
 use crate::program::Program;
+
+/// For everything that a world without delays does at once, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The page whose script is run, so that there is one of it.
 const PAGE: &str = include_str!("../../docs/verify.md");
@@ -60,6 +64,61 @@ impl Cluster {
         assert_eq!(self.workspaces().await, Vec::<Value>::new(), "{said}");
         assert_eq!(self.pods(|labels| labels["gsh-role"].is_string()).await, Vec::<Value>::new(), "{said}");
     }
+}
+
+/// Starts a process beside itself, and cleans up when it is told to end.
+const ENDLESS: &str = "trap 'echo done > cleaned-up; exit 1' TERM; sleep 3600 & echo $! > beside; wait";
+
+/// Whether a process still runs. One that nobody has asked for its end yet does not.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+impl Cluster {
+    /// What the endless command left: it has cleaned up, and what it started is gone or about to be.
+    async fn is_ended(&self, program: &Program, said: &str) {
+        let read = |name: &str| std::fs::read_to_string(program.folder().join(name));
+        assert!(read("cleaned-up").is_ok(), "it was told to end: {said}");
+        let (pid, began) = (read("beside").expect("it began"), Instant::now());
+        while runs(&pid) {
+            // Every look is a request, so this does not spin.
+            self.nodes().await;
+            assert!(began.elapsed() < PATIENCE, "process {pid} still runs: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_never_ends_is_ended_with_all_that_it_started() {
+    let cluster = Cluster::start().await;
+    let config = cluster.emulation.variable("KUBECONFIG").to_owned();
+
+    let program = Program::new();
+    let ended = scale_out(&cluster, &config, &program, &["--grow", ENDLESS, "--grow-timeout", "2"], &[]);
+    assert_eq!((ended.code, &ended.checks["GSH-SCL-003"]["blame"]), (3, &Value::from("environment")), "{}", ended.said);
+    assert!(ended.said.contains("GSH-ATT-001") && ended.said.contains("it did not end within 2s"), "{}", ended.said);
+    cluster.is_ended(&program, &ended.said).await;
+    cluster.is_as_before(&ended.said).await;
+
+    // Ctrl-C while it runs.
+    let program = Program::new();
+    let mut command = cluster.command(&config, &program, &["scale-out"], &["--scale-out", "--grow", ENDLESS]);
+    let child = command.current_dir(program.folder()).spawn().expect("gsh-verify starts");
+    let beside = program.folder().join("beside");
+    let began = Instant::now();
+    while !std::fs::read_to_string(&beside).is_ok_and(|pid| pid.ends_with('\n')) {
+        // Every look is a request, so this does not spin.
+        cluster.nodes().await;
+        assert!(began.elapsed() < PATIENCE, "the command begins within {PATIENCE:?}");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    let output = tokio::task::block_in_place(|| child.wait_with_output()).expect("it ends");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    cluster.is_ended(&program, &said).await;
+    cluster.is_as_before(&said).await;
+    cluster.emulation.interrupt();
 }
 
 fn ready(node: &Value) -> bool {

@@ -1,5 +1,6 @@
 //! A cluster that somebody already has. Lends it and never destroys anything: there is no request that deletes in here.
 
+mod command;
 mod door;
 mod traffic;
 
@@ -104,22 +105,7 @@ impl Provider for Attached {
         };
         let within = self.config.grows_within;
         let before: Vec<Option<String>> = self.names(cx).await?.into_iter().map(|n| n.metadata.name).collect();
-        let run = tokio::process::Command::new("sh").arg("-c").arg(command).kill_on_drop(true).output();
-        let ran = tokio::select! {
-            ran = tokio::time::timeout(within, run) => ran,
-            () = cx.stopped() => return Err(Failure::stopped("the command that adds a node to end")),
-        };
-        let expected = format!("`{command}` adds a node");
-        let failed = |observed: String| Failure::environment("GSH-ATT-001", expected.clone(), observed);
-        let output = match ran {
-            Ok(Ok(output)) => output,
-            Ok(Err(e)) => return Err(failed("it cannot be run".to_owned()).because(&e)),
-            Err(_late) => return Err(failed(format!("it did not end within {within:?}"))),
-        };
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(failed(format!("it ended with {}: {}", output.status, said.trim())));
-        }
+        command::run(cx, command, within).await?;
         let look = || async {
             let nodes = self.names(cx).await?;
             let new = nodes.into_iter().find(|n| !before.contains(&n.metadata.name));
