@@ -22,6 +22,11 @@ fn bad_input_gets_a_clear_error_and_creates_nothing() {
     let idle_exclude =
         write("exclude.toml", "[axes]\nsize = [\"single\"]\n[[exclude]]\nsize = \"small\"\nbecause = \"slow\"\n");
     let bad_world = write("world.toml", "[gitpod]\nmigration = \"fail\"\n");
+    let lost_world = write(
+        "lost.toml",
+        "[hetzner.quota]\nserver = 1\n[[hetzner.existing]]\npath = \"/volumes\"\n\
+         body = { name = \"data\", size = 10, server = { existing = \"servers/prod\" } }\n",
+    );
     let missing = program.folder().join("missing.toml").display().to_string();
     let no_pem = write("certificate.pem", "-----BEGIN NOTHING-----\n");
     let tables: Vec<Vec<&str>> = vec![
@@ -36,6 +41,7 @@ fn bad_input_gets_a_clear_error_and_creates_nothing() {
         vec!["--matrix", &good, "--scenario", "ssh-on-2"],
         vec!["--matrix", &good, "--world", &bad_world],
         vec!["--matrix", &good, "--world", &missing],
+        vec!["--matrix", &good, "--world", &lost_world],
         vec!["--matrix", &good, "--cover", "pairs"],
         vec!["--matrix", &good, "--max-clusters", "0"],
         vec!["--matrix", &good, "--installer", &missing],

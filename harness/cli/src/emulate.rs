@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use gsh_engine::stop::Stop;
-use gsh_fixtures::Embedded;
 use gsh_model::exit::Exit;
 
 use crate::args::Emulate;
@@ -26,9 +25,7 @@ pub(crate) async fn emulate(args: &Emulate) -> Result<Exit, CliError> {
             .map_err(|e| CliError::usage(format!("cannot write the log `{}`", file.display())).because(&e))?;
         spec.requests_to = Some(file.clone());
     }
-    let world = Embedded::start(spec, args.at())
-        .await
-        .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
+    let world = embedded::start(spec, args.at()).await?;
     let endpoint = world.endpoint();
     let stop = Stop::new();
     let _signals = Listening::to(&stop);

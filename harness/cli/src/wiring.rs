@@ -323,6 +323,8 @@ mod embedded {
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded {
+    use std::io::ErrorKind;
+    use std::net::Ipv4Addr;
     use std::path::Path;
 
     use gsh_fixtures::{Embedded, WorldSpec};
@@ -342,10 +344,16 @@ pub(crate) mod embedded {
     }
 
     pub(super) async fn account(args: &args::Account) -> Result<Account, CliError> {
-        let world = Embedded::start(spec(args.world.as_deref())?, None)
-            .await
-            .map_err(|e| CliError::inconclusive("the embedded world cannot start").because(&e))?;
+        let world = start(spec(args.world.as_deref())?, None).await?;
         of(world, args.locations.clone())
+    }
+
+    /// Starts a world.
+    pub(crate) async fn start(spec: WorldSpec, at: Option<(Ipv4Addr, u16)>) -> Result<Embedded, CliError> {
+        Embedded::start(spec, at).await.map_err(|e| match e.kind() {
+            ErrorKind::InvalidInput => CliError::usage("the world file asks for what cannot be").because(&e),
+            _ => CliError::inconclusive("the embedded world cannot start").because(&e),
+        })
     }
 
     /// The account of a world that runs.
