@@ -77,7 +77,7 @@ async fn leases(spec: &str, count: usize) -> Seen {
 }
 
 fn snapshot() -> (String, Vec<String>) {
-    ("images".to_owned(), vec!["gsh-expires".to_owned(), "gsh-snapshot".to_owned()])
+    ("images".to_owned(), ["gsh-expires", "gsh-owner", "gsh-snapshot"].map(str::to_owned).to_vec())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
