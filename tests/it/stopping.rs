@@ -54,9 +54,10 @@ fn a_run_that_is_still_getting_ready_ends_at_the_first_signal_and_leaves_nothing
     let endpoint = format!("http://{}/v1", silent.local_addr().expect("an address"));
     let program = Program::new();
     let out = program.out().display().to_string();
+    let matrix = program.matrix(&[]).display().to_string();
     let child = program
         .command()
-        .args(["run", "--provider", "hetzner", "--out", &out])
+        .args(["run", "--provider", "hetzner", "--matrix", &matrix, "--out", &out])
         .env("HCLOUD_ENDPOINT", endpoint)
         .env("HCLOUD_TOKEN", "t".repeat(64))
         .stdout(Stdio::piped())
