@@ -85,7 +85,8 @@ async fn order(spec: &str, axes: &[(&str, &str)], agents: Option<K3sState>, boot
     assert!(late.0.set(Arc::new(EmuHosts::new(world.clone(), told.clone()))).is_ok());
     let mut config = lease::config(&world, &cloud).await;
     config.patience.boot = boot;
-    config.patience.ready = Duration::from_millis(300);
+    // Enough for a busy machine to hand out a kubeconfig, after which nothing comes.
+    config.patience.ready = Duration::from_millis(1500);
     let request = lease::request(1, axes);
     let provider = HetznerProvider::new(config).unwrap();
     let cx = lease::cx();
