@@ -180,6 +180,7 @@ mod tests {
         let at = listener.local_addr().expect("its address");
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.expect("a client");
+            #[expect(clippy::result_large_err, reason = "the library's own type")]
             let agree = |_: &Request, mut answer: Response| {
                 answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("v5.channel.k8s.io"));
                 Ok(answer)
