@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::installer::{Installation, Installer};
 use crate::job::Job;
 use crate::provider::{Cluster, LeaseRequest, Node, Provider};
-use crate::release::release;
+use crate::release::{conclude, release};
 use crate::scribe::{End, Scribe};
 use crate::till::{Denied, Till};
 
@@ -42,6 +42,12 @@ pub(crate) async fn run<P: Provider, I: Installer>(
     let mut scribe = Scribe::new(cx.clone(), &planned, &before);
     for cut_off in before.leases.iter().filter(|l| l.end.is_none()) {
         release(&job, &till, &planned, &cut_off.lease, true, &scribe).await;
+    }
+    if let Some(last) = before.leases.last()
+        && let Some(end) = &last.end
+        && scribe.outcome(&Subject::Teardown).is_none()
+    {
+        conclude(&last.lease, end, &scribe).await;
     }
     let attempts = job.settings.attempts.max(1);
     let first = u32::try_from(before.leases.len()).unwrap_or(u32::MAX).saturating_add(1);

@@ -1,12 +1,14 @@
 //! Gives a lease back and records what it has cost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gsh_model::budget::{Bill, Meter};
 use gsh_model::event::EventKind;
 use gsh_model::lease::LeaseId;
 use gsh_model::outcome::{Outcome, Subject};
 use gsh_model::plan::PlannedCell;
+use gsh_model::run::LeaseEnd;
 use tokio::time::Instant;
 
 use crate::cell::GRACE;
@@ -100,6 +102,18 @@ pub(crate) async fn release<P: Provider, I: Installer>(
         }
     };
     scribe.finish(&Subject::Teardown, outcome, began.elapsed()).await;
+}
+
+/// Says of a teardown what the end of its lease says already: its process died between the two.
+pub(crate) async fn conclude(lease: &LeaseId, end: &LeaseEnd, scribe: &Scribe) {
+    scribe.start(Subject::Teardown).await;
+    let outcome = match end {
+        LeaseEnd::Released(_) => Outcome::Passed,
+        LeaseEnd::Leaked { reason, .. } => {
+            Failure::environment("GSH-RUN-006", format!("{lease} to be released"), reason.clone()).into_outcome()
+        }
+    };
+    scribe.finish(&Subject::Teardown, outcome, Duration::ZERO).await;
 }
 
 /// Finds out what a lease costs, and records it before its things are removed: afterwards nobody could.

@@ -13,7 +13,7 @@ use gsh_engine::installer::{Installation, Installer};
 use gsh_engine::job::{Job, Settings};
 use gsh_engine::ledger::Append;
 use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, Provider, ReleaseFailure, Released, Site};
-use gsh_engine::run::{Observer, RunEnd, run};
+use gsh_engine::run::{Observer, RunEnd, resume, run};
 use gsh_engine::secret::Scrubber;
 use gsh_engine::stop::Stop;
 use gsh_model::axis::{Cell, Shift};
@@ -320,17 +320,8 @@ async fn go(trouble: Trouble, breaks_after: usize, stop_at: u64, settings: Setti
     signalled(trouble, breaks_after, move |e| e.seq == stop_at, settings).await
 }
 
-async fn signalled(
-    trouble: Trouble,
-    breaks_after: usize,
-    at: impl Fn(&Event) -> bool + Send + 'static,
-    settings: Settings,
-) -> Seen {
-    let directory = tempfile::tempdir().expect("temp dir");
-    let account = Account::default();
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let stop = Stop::new();
-    let job = Job {
+fn job(trouble: Trouble, account: &Account, settings: Settings) -> Job<Cloud, Product> {
+    Job {
         provider: Cloud { account: account.clone(), trouble },
         installer: Product { trouble },
         catalogue: catalogue(trouble),
@@ -342,7 +333,20 @@ async fn signalled(
         settings,
         now,
         notes: Vec::new(),
-    };
+    }
+}
+
+async fn signalled(
+    trouble: Trouble,
+    breaks_after: usize,
+    at: impl Fn(&Event) -> bool + Send + 'static,
+    settings: Settings,
+) -> Seen {
+    let directory = tempfile::tempdir().expect("temp dir");
+    let account = Account::default();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let stop = Stop::new();
+    let job = job(trouble, &account, settings);
     let observer = StopAt { at, stop: stop.clone() };
     let ledger = Fragile { events: Arc::clone(&events), breaks_after };
     let end =
@@ -369,6 +373,26 @@ async fn a_healthy_run_passes_and_leaves_nothing() {
     let text = serde_json::to_string(&seen.events).expect("json");
     assert!(!text.contains("canary-join-token") && text.contains("{join token}"), "secrets are scrubbed");
     assert_eq!(text.matches("undone").count(), 4, "every scenario is undone");
+}
+
+/// The process dies after a lease has ended and before that is said of its teardown.
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_was_all_but_recorded_is_what_its_lease_says() {
+    let settings = Settings { max_clusters: 1, ..Settings::default() };
+    let whole = go(Trouble::None, usize::MAX, 0, settings.clone()).await.events;
+    let ends = |event: &Event| matches!(event.kind, EventKind::LeaseReleased { .. });
+    let deaths: Vec<usize> = whole.iter().enumerate().filter(|(_, e)| ends(e)).map(|(at, _)| at + 1).collect();
+    assert_eq!(deaths.len(), 2);
+    for death in deaths {
+        let directory = tempfile::tempdir().expect("temp dir");
+        let events = Arc::new(Mutex::new(whole[..death].to_vec()));
+        let ledger = Fragile { events: Arc::clone(&events), breaks_after: usize::MAX };
+        let recorded = RunState::replay(&whole[..death]).expect("legal");
+        let job = job(Trouble::None, &Account::default(), settings.clone());
+        let artifacts = Artifacts::of(directory.path());
+        let end = resume(job, recorded, ledger, artifacts, Vec::new(), Stop::new(), Scrubber::default()).await;
+        assert_eq!((end.illegal, end.state.exit()), (None, Exit::Pass), "dead after {death} events");
+    }
 }
 
 #[tokio::test(start_paused = true)]
