@@ -17,6 +17,7 @@ pub mod install;
 pub mod leftovers;
 pub mod observed;
 pub mod probe;
+mod pull;
 pub mod settings;
 pub mod stores;
 mod streams;

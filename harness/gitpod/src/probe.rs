@@ -14,13 +14,14 @@ use gsh_engine::failure::Failure;
 use gsh_engine::provider::Cluster;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams, DeleteParams, PostParams};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, Join};
 use tokio::net::TcpListener;
 
 use crate::api;
+use crate::pull::{self, Complaint};
 use crate::streams::{self, Reader, Streams, Writer};
 
 /// The image: `nc` and `httpd` on a megabyte or two.
@@ -34,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Probe {
     pods: Api<Pod>,
-    events: Api<Event>,
+    complaint: Complaint,
     namespace: String,
     name: String,
     lease: String,
@@ -46,7 +47,7 @@ impl Probe {
     pub fn new(cluster: &Cluster, namespace: &str, name: &str) -> Self {
         Self {
             pods: Api::namespaced(cluster.kube.clone(), namespace),
-            events: Api::namespaced(cluster.kube.clone(), namespace),
+            complaint: pull::from_events(cluster.kube.clone(), namespace),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             lease: cluster.lease.as_str().to_owned(),
@@ -113,15 +114,12 @@ impl Probe {
         running.await.map_err(|e| e.blame(Blame::Environment, check))
     }
 
-    /// Why the image could not be pulled. A pod that backs off says only that it does, and its state before that is too
-    /// short to be sure to be seen: the reason is in the kubelet's events.
+    /// Why the image could not be pulled, where the state of the pod does not say it.
     async fn why_backing_off(&self, text: &str) -> Option<String> {
-        if !text.starts_with("ImagePullBackOff") {
+        if !pull::is_without_reason(text) {
             return None;
         }
-        let of_this = ListParams::default().fields(&format!("involvedObject.name={}", self.name));
-        let events = self.events.list(&of_this).await.ok()?;
-        events.items.into_iter().filter_map(|e| e.message).find(|m| m.starts_with("Failed to pull image"))
+        (self.complaint)(self.name.clone()).await
     }
 
     /// Its address in the pod network.

@@ -24,6 +24,7 @@ use tonic_prost::ProstCodec;
 
 use super::error::WsmanError;
 use super::tunnel::{self, Dial};
+use crate::pull::{self, Complaint};
 
 /// How long an ordinary call may take: it is answered from memory or by one look at the API.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +42,7 @@ pub type Statuses = BoxStream<'static, Result<WorkspaceStatus, WsmanError>>;
 #[derive(Clone)]
 pub struct WsManager {
     channel: Channel,
+    complaint: Complaint,
 }
 
 impl WsManager {
@@ -49,10 +51,12 @@ impl WsManager {
     /// # Errors
     /// When the installation's credentials are no certificates and key. Nothing is connected yet.
     pub fn new(cluster: &Cluster, installation: &Installation) -> Result<Self, Failure> {
-        Self::over(tunnel::forward(cluster.kube.clone(), &installation.namespace), &installation.wsman)
+        let namespace = &installation.namespace;
+        let complaint = pull::from_events(cluster.kube.clone(), namespace);
+        Self::over(tunnel::forward(cluster.kube.clone(), namespace), complaint, &installation.wsman)
     }
 
-    pub(crate) fn over(dial: Dial, credentials: &WsmanCredentials) -> Result<Self, Failure> {
+    pub(crate) fn over(dial: Dial, complaint: Complaint, credentials: &WsmanCredentials) -> Result<Self, Failure> {
         let tls = tunnel::tls(credentials).map_err(|e| {
             Failure::product("GSH-WSM-001", "ws-manager's client Secret holds certificates and a key", e)
         })?;
@@ -66,7 +70,12 @@ impl WsManager {
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(PATIENCE)
             .connect_with_connector_lazy(tower::service_fn(connect));
-        Ok(Self { channel })
+        Ok(Self { channel, complaint })
+    }
+
+    /// What the kubelet said of the pull of a workspace's image: ws-manager passes on a state that may not tell.
+    pub(crate) async fn complaint(&self, pod: String) -> Option<String> {
+        (self.complaint)(pod).await
     }
 
     /// Starts a workspace; answers once its pod is scheduled.

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 
 use super::tunnel::{Dial, Stream, TunnelError};
 use super::{ErrorKind, Launch, Workspace, WsManager};
+use crate::pull::Complaint;
 
 type Answer = Result<Vec<Vec<u8>>, (u16, &'static str)>;
 /// The text of an answer that is never given.
@@ -96,9 +97,13 @@ async fn server(name: &str, version: &'static rustls::SupportedProtocolVersion, 
         }
         .boxed()
     });
+    let complaint: Complaint = Arc::new(|pod| {
+        let text = "Failed to pull image \"r/i:t\": unexpected status code 429 Too Many Requests".to_owned();
+        futures::future::ready(pod.starts_with("ws-").then_some(text)).boxed()
+    });
     let key = Secret::new("key", names.key);
     let credentials = WsmanCredentials { ca: names.ca, cert: names.cert, key };
-    Server { client: WsManager::over(dial, &credentials).expect("credentials"), connections, tasks }
+    Server { client: WsManager::over(dial, complaint, &credentials).expect("credentials"), connections, tasks }
 }
 
 type Body = StreamBody<futures::stream::BoxStream<'static, Result<Frame<Bytes>, std::convert::Infallible>>>;
@@ -251,6 +256,18 @@ async fn a_workspace_that_failed_is_told_with_its_own_words() {
     let workspace = Workspace::new(&server.client, launch());
     let failure = workspace.run(&cx, "GSH-TST-001", Duration::from_secs(60)).await.expect_err("it failed");
     assert_eq!((failure.blame, failure.finding.observed.as_str()), (Blame::Product, failed));
+}
+
+/// The state of the pod is copied by ws-manager, and when it is copied the pod may already have forgotten the reason.
+#[tokio::test]
+async fn a_pull_that_was_put_off_is_blamed_by_the_kubelets_events() {
+    let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));
+    let failed = "cannot pull image: Back-off pulling image \"r/i:t\"";
+    let server = server("ws-manager", &rustls::version::TLS12, with_status(WorkspacePhase::Creating, failed)).await;
+    let workspace = Workspace::new(&server.client, launch());
+    let failure = workspace.run(&cx, "GSH-TST-001", Duration::from_secs(60)).await.expect_err("it failed");
+    assert_eq!(failure.blame, Blame::Environment, "{failure}");
+    assert!(failure.finding.observed.ends_with("429 Too Many Requests"), "{failure}");
 }
 
 /// It may fail and be removed before the subscription is heard and before the first question.

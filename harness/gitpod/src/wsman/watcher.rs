@@ -101,13 +101,17 @@ impl<'a> Watcher<'a> {
     }
 }
 
+/// Whose fault it is that a workspace failed, from ws-manager's words: registries and nodes without room are nobody's fault
+/// here; whatever else it calls a failure is the product's.
+pub(crate) fn blame_of(failed: &str) -> Blame {
+    if trouble::is_outside(failed) { Blame::Environment } else { Blame::Product }
+}
+
 /// Whether a status ends the wait for a phase.
 pub(crate) fn judge(status: &WorkspaceStatus, wanted: WorkspacePhase, check: &'static str, what: &str) -> End {
     let failed = status.conditions.as_ref().map_or("", |c| c.failed.as_str());
     if !failed.is_empty() {
-        // Registries and nodes without room are nobody's fault here; whatever else ws-manager calls a failure is the product's.
-        let blame = if trouble::is_outside(failed) { Blame::Environment } else { Blame::Product };
-        return Some(Err(Failure::new(blame, check, what, failed)));
+        return Some(Err(Failure::new(blame_of(failed), check, what, failed)));
     }
     let phase = status.phase();
     let reached = match phase {

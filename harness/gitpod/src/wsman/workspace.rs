@@ -20,8 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::client::{Statuses, WsManager};
 use super::error::{ErrorKind, WsmanError};
 use super::launch::Launch;
-use super::watcher::Watcher;
+use super::watcher::{self, Watcher};
 use crate::install::trouble;
+use crate::pull;
 
 /// How often a start is asked for when the way to ws-manager breaks.
 const START_ATTEMPTS: u32 = 3;
@@ -235,10 +236,24 @@ impl Workspace {
                 () = cx.stopped() => return Err(Failure::stopped(what)),
                 () = tokio::time::sleep_until(deadline) => return Err(watcher.late(patience)),
             };
-            if let Some(end) = seen {
-                return end;
+            match seen {
+                Some(Err(failure)) => return Err(self.with_reason(failure).await),
+                Some(ok) => return ok,
+                None => {}
             }
         }
+    }
+
+    /// A failure with the reason that ws-manager did not have: it copies the state of the pod, which may be past it.
+    async fn with_reason(&self, mut failure: Failure) -> Failure {
+        let observed = &mut failure.finding.observed;
+        if pull::is_without_reason(observed)
+            && let Some(complaint) = self.wsman.complaint(self.pod()).await
+        {
+            *observed = format!("{observed}: {complaint}");
+            failure.blame = watcher::blame_of(observed);
+        }
+        failure
     }
 
     /// Its status now; nothing when it is gone.
