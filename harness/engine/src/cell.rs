@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use gsh_model::budget::Amount;
+use gsh_model::budget::{Amount, Bill};
 use gsh_model::event::EventKind;
 use gsh_model::lease::LeaseId;
 use gsh_model::outcome::{Outcome, Subject, Why};
@@ -41,7 +41,7 @@ pub(crate) async fn run<P: Provider, I: Installer>(
     // Waiting for money is not the cell's time; its deadline begins with its first cluster.
     let mut scribe = Scribe::new(cx.clone(), &planned, &before);
     for cut_off in before.leases.iter().filter(|l| l.end.is_none()) {
-        release(&job, &till, &planned, &cut_off.lease, true, &scribe).await;
+        release(&job, &till, &planned, (&cut_off.lease, cut_off.charged()), true, &scribe).await;
     }
     if let Some(last) = before.leases.last()
         && let Some(end) = &last.end
@@ -131,7 +131,7 @@ async fn one_lease<P: Provider, I: Installer>(
     if end.retry && more && !cx.stop().is_requested() {
         scribe.note(&format!("{lease} could not be used, through no fault of the product")).await;
     }
-    release(job, till, planned, &lease, end.green, scribe).await;
+    release(job, till, planned, (&lease, Some(Bill::default())), end.green, scribe).await;
     end.retry
 }
 

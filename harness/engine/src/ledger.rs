@@ -97,6 +97,7 @@ fn must_survive(kind: &EventKind) -> bool {
         | EventKind::RunPlanned { .. }
         | EventKind::BudgetSet { .. }
         | EventKind::RunResumed { .. }
+        | EventKind::PartCharged { .. }
         | EventKind::LeaseCharged { .. }
         | EventKind::LeaseRequested { .. }
         | EventKind::LeaseReleased { .. }

@@ -20,18 +20,27 @@ use crate::provider::Provider;
 use crate::scribe::Scribe;
 use crate::till::Till;
 
-/// Gives the lease back. Never cancelled by the first stage of a stop; has a deadline of its own.
+/// Gives the lease back. Never cancelled by the first stage of a stop; has a deadline of its own. `charged` is what a process
+/// that died has recorded of its cost; nothing when it may have removed things before anybody charged them.
 pub(crate) async fn release<P: Provider, I: Installer>(
     job: &Arc<Job<P, I>>,
     till: &Till,
     planned: &PlannedCell,
-    lease: &LeaseId,
+    (lease, charged): (&LeaseId, Option<Bill>),
     green: bool,
     scribe: &Scribe,
 ) {
     let place = scribe.start(Subject::Teardown).await;
     let began = Instant::now();
-    let meter = charge(job, planned, lease, &place).await;
+    let meter = match charged {
+        Some(charged) => meter(job, planned, lease, &place).await.map(|(meter, seen)| (meter, seen, charged)),
+        None => {
+            place
+                .note(&format!("what {lease} has cost is not known: its removal was begun before it was charged"))
+                .await;
+            None
+        }
+    };
     if job.settings.keep == Keep::OnFailure && !green {
         let reason = "kept, as asked by --keep on-failure".to_owned();
         // It costs money until it expires: the whole reservation counts.
@@ -68,12 +77,14 @@ pub(crate) async fn release<P: Provider, I: Installer>(
     };
     // Hours may have begun while it was removed.
     let cost = match &meter {
-        Some((meter, seen)) => {
+        Some((meter, seen, charged)) => {
             let bill = meter.read((job.now)());
             if bill != *seen {
-                place.record(charged(planned, lease, &bill)).await;
+                place.record(charge(planned, lease, &bill)).await;
             }
-            Some(bill.total())
+            let mut whole = charged.clone();
+            whole.merge(&bill);
+            Some(whole.total())
         }
         None => None,
     };
@@ -117,7 +128,7 @@ pub(crate) async fn conclude(lease: &LeaseId, end: &LeaseEnd, scribe: &Scribe) {
 }
 
 /// Finds out what a lease costs, and records it before its things are removed: afterwards nobody could.
-async fn charge<P: Provider, I: Installer>(
+async fn meter<P: Provider, I: Installer>(
     job: &Arc<Job<P, I>>,
     planned: &PlannedCell,
     lease: &LeaseId,
@@ -135,7 +146,7 @@ async fn charge<P: Provider, I: Installer>(
         Ok(None) => None,
         Ok(Some(meter)) => {
             let bill = meter.read((job.now)());
-            place.record(charged(planned, lease, &bill)).await;
+            place.record(charge(planned, lease, &bill)).await;
             Some((meter, bill))
         }
         Err(failure) => {
@@ -145,6 +156,6 @@ async fn charge<P: Provider, I: Installer>(
     }
 }
 
-fn charged(planned: &PlannedCell, lease: &LeaseId, bill: &Bill) -> EventKind {
+fn charge(planned: &PlannedCell, lease: &LeaseId, bill: &Bill) -> EventKind {
     EventKind::LeaseCharged { cell: planned.id.clone(), lease: lease.clone(), bill: bill.clone() }
 }

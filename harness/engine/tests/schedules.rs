@@ -17,7 +17,7 @@ use gsh_engine::bench::{Bench, Scenario};
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::installer::{Installation, Installer};
-use gsh_engine::job::{Job, Settings};
+use gsh_engine::job::{Job, Patience, Settings};
 use gsh_engine::ledger::Append;
 use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, Provider, ReleaseFailure, Released, Site};
 use gsh_engine::run::{Observer, resume, run};
@@ -27,7 +27,7 @@ use gsh_engine::sweep::{Which, list, sweep};
 use gsh_model::axis::{Cell, Shift, Size};
 use gsh_model::budget::{Amount, Euros, Meter, Metered, Price, Quote, Shape, started_hours};
 use gsh_model::cover::Cover;
-use gsh_model::event::Event;
+use gsh_model::event::{Event, EventKind};
 use gsh_model::exit::Exit;
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use gsh_model::outcome::{Evidence, Outcome, Subject, Why};
@@ -84,8 +84,8 @@ struct Thing {
 struct Things {
     there: BTreeMap<String, Thing>,
     made: u64,
-    /// Cents that removed things have cost, by run.
-    paid: BTreeMap<RunId, u64>,
+    /// Cents that removed things have cost.
+    paid: BTreeMap<(RunId, LeaseId), u64>,
 }
 
 type Account = Arc<Mutex<Things>>;
@@ -97,6 +97,8 @@ struct Cloud {
     dice: Mutex<StdRng>,
     /// Faults in a hundred requests.
     faults: u32,
+    /// What leases had for a while only.
+    gone: Mutex<Vec<(LeaseId, Metered)>>,
 }
 
 /// What happens to a request.
@@ -153,6 +155,45 @@ impl Cloud {
     }
 }
 
+fn metered(name: &str, thing: &Thing, gone: Option<Timestamp>) -> Metered {
+    let (kind, name) = ("server".to_owned(), name.to_owned());
+    Metered { kind, id: thing.id, name, created: thing.created, gone, price: price() }
+}
+
+impl Cloud {
+    /// Makes something of a lease.
+    fn make(&self, lease: &LeaseId, name: &str) -> Thing {
+        let mut things = self.account.lock().expect("lock");
+        things.made += 1;
+        let thing = Thing { run: self.run.clone(), lease: lease.clone(), id: things.made, created: now() };
+        let before = things.there.insert(name.to_owned(), thing.clone());
+        assert!(before.is_none(), "two leases have one name");
+        thing
+    }
+
+    /// Removes something, and has it paid.
+    fn unmake(&self, name: &str) {
+        let mut things = self.account.lock().expect("lock");
+        if let Some(gone) = things.there.remove(name) {
+            *things.paid.entry((gone.run, gone.lease)).or_default() += CENTS * started_hours(gone.created, now());
+        }
+    }
+
+    /// A machine that a lease has for a while only: its cost is recorded before it is removed.
+    async fn help(&self, cx: &Cx, request: &LeaseRequest) -> Result<(), Failure> {
+        let name = format!("{}-builder", request.lease);
+        let mut thing = None;
+        self.request(cx, || thing = Some(self.make(&request.lease, &name))).await?;
+        let Some(thing) = thing else { return Ok(()) };
+        let charged = metered(&name, &thing, Some(now()));
+        let bill = Meter { things: vec![charged.clone()] }.read(now());
+        let (cell, lease) = (request.cell_id.clone(), request.lease.clone());
+        cx.record(EventKind::PartCharged { cell, lease, bill }).await;
+        self.gone.lock().expect("lock").push((request.lease.clone(), charged));
+        self.request(cx, || self.unmake(&name)).await
+    }
+}
+
 fn resource(name: &str, thing: &Thing) -> Resource {
     Resource { kind: "server".to_owned(), id: thing.id, name: name.to_owned(), cents_per_month: None }
 }
@@ -173,6 +214,9 @@ impl Provider for Cloud {
     }
 
     async fn acquire(&self, cx: &Cx, request: &LeaseRequest) -> Result<Cluster, Failure> {
+        if self.dice.lock().expect("lock").random_bool(0.3) {
+            self.help(cx, request).await?;
+        }
         for n in 1..=SERVERS {
             if cx.stop().is_requested() {
                 return Err(Failure::stopped("servers to be ordered"));
@@ -184,12 +228,7 @@ impl Provider for Cloud {
                 Fate::LostBefore | Fate::NoAnswer => return Err(lost),
                 Fate::Well | Fate::LostAfter => {}
             }
-            let mut things = self.account.lock().expect("lock");
-            things.made += 1;
-            let id = things.made;
-            let thing = Thing { run: self.run.clone(), lease: request.lease.clone(), id, created: now() };
-            let before = things.there.insert(format!("{}-{n}", request.lease), thing);
-            assert!(before.is_none(), "two leases have one name");
+            self.make(&request.lease, &format!("{}-{n}", request.lease));
             if fate == Fate::LostAfter {
                 return Err(lost);
             }
@@ -217,13 +256,7 @@ impl Provider for Cloud {
                 return Ok(Released { removed });
             }
             for (name, thing) in &found {
-                let delete = || {
-                    let mut things = self.account.lock().expect("lock");
-                    if let Some(gone) = things.there.remove(name) {
-                        *things.paid.entry(gone.run).or_default() += CENTS * started_hours(gone.created, now());
-                    }
-                };
-                if self.request(cx, delete).await.is_ok() {
+                if self.request(cx, || self.unmake(name)).await.is_ok() {
                     removed.push(resource(name, thing));
                 }
             }
@@ -261,20 +294,17 @@ impl Provider for Cloud {
 
     async fn quote(&self, _: &Cx, cell: &Cell, grows: bool) -> Result<Option<Quote>, Failure> {
         let machines = u64::from(Shape::of(cell, &[], grows).servers()) * SERVERS;
-        Ok(Some(Quote { price: price().times(machines), spare: Amount::ZERO }))
+        Ok(Some(Quote { price: price().times(machines), builder: price(), spare: Amount::ZERO }))
     }
 
     async fn meter(&self, cx: &Cx, lease: &LeaseId) -> Result<Option<Meter>, Failure> {
         let mut found = Vec::new();
         self.request(cx, || found = self.of(lease)).await?;
-        let metered = |(name, thing): (String, Thing)| Metered {
-            kind: "server".to_owned(),
-            id: thing.id,
-            name,
-            created: thing.created,
-            price: price(),
-        };
-        Ok(Some(Meter { things: found.into_iter().map(metered).collect() }))
+        let mut things: Vec<Metered> = found.iter().map(|(name, thing)| metered(name, thing, None)).collect();
+        let gone = self.gone.lock().expect("lock");
+        let gone = gone.iter().filter(|(l, thing)| l == lease && found.iter().all(|(_, there)| there.id != thing.id));
+        things.extend(gone.map(|(_, thing)| thing.clone()));
+        Ok(Some(Meter { things }))
     }
 }
 
@@ -289,7 +319,7 @@ impl Installer for Product {
     async fn install(&self, _: &Cx, cluster: &Cluster, _: &Cell, site: &Site) -> Result<Installation, Failure> {
         let (pause, luck) = {
             let mut dice = self.0.lock().expect("lock");
-            (dice.random_range(0..1800), dice.random_range(0..20))
+            (dice.random_range(0..900), dice.random_range(0..20))
         };
         tokio::time::sleep(Duration::from_secs(pause)).await;
         if luck == 0 {
@@ -429,7 +459,13 @@ async fn process(account: &Account, id: &RunId, fortune: &Fortune, life: usize, 
         return true;
     }
     let job = Job {
-        provider: Cloud { account: account.clone(), run: id.clone(), dice: dice(1), faults: fortune.faults },
+        provider: Cloud {
+            account: account.clone(),
+            run: id.clone(),
+            dice: dice(1),
+            faults: fortune.faults,
+            gone: Mutex::default(),
+        },
         installer: Product(dice(2)),
         catalogue: CATALOGUE,
         plan: plan(),
@@ -441,6 +477,13 @@ async fn process(account: &Account, id: &RunId, fortune: &Fortune, life: usize, 
             max_clusters: 2,
             budget: fortune.cents.map(|c| format!("{}.{:02}", c / 100, c % 100).parse().expect("an amount")),
             lease_lifetime: SignedDuration::from_hours(4),
+            // A lease never lives for more than an hour, also when its process dies twice: what is reserved is what it
+            // costs, and a cent that is forgotten breaks a cap.
+            patience: Patience {
+                cell: Duration::from_secs(25 * 60),
+                teardown: Duration::from_secs(10 * 60),
+                ..Patience::default()
+            },
             ..Settings::default()
         },
         now,
@@ -484,9 +527,16 @@ fn examine(id: &RunId, fortune: &Fortune, events: &[Event], account: &Account) -
         let foreign = |o: &Outcome| o.finding().is_some_and(|f| f.check.as_str() == "GSH-TST-014");
         prop_assert!(!foreign(&subject.outcome()), "somebody took its servers: {:?}", subject.outcome());
     }
+    let paid = account.lock().expect("lock").paid.clone();
+    for lease in state.cells.iter().flat_map(|c| &c.leases) {
+        let paid = paid.get(&(id.clone(), lease.lease.clone())).copied().unwrap_or(0);
+        if let Some(bill) = &lease.bill {
+            prop_assert!(paid <= bill.total().gross.cents(), "{paid} cents were paid for {}: {bill:?}", lease.lease);
+        }
+    }
     if let Some(cap) = fortune.cents {
         // What is left behind costs money until it is swept; everything else was paid within the cap.
-        let paid = account.lock().expect("lock").paid.get(id).copied().unwrap_or(0);
+        let paid: u64 = paid.iter().filter(|((run, _), _)| run == id).map(|(_, cents)| cents).sum();
         prop_assert!(paid <= cap, "{paid} cents were spent of {cap}");
         prop_assert!(state.cost().unwrap_or_default().gross.cents() <= cap);
     }
@@ -541,7 +591,7 @@ fn one_schedule(fortunes: &[Fortune; 2]) -> Result<(), TestCaseError> {
         let others = of(&ids[1]);
         for id in &ids {
             let dice = Mutex::new(StdRng::seed_from_u64(1));
-            let cloud = Cloud { account: account.clone(), run: id.clone(), dice, faults: 0 };
+            let cloud = Cloud { account: account.clone(), run: id.clone(), dice, faults: 0, gone: Mutex::default() };
             let found = list(&cx, &cloud, &Which::Run(id.clone())).await.expect("a list");
             let swept = sweep(&cx, &cloud, found).await;
             prop_assert!(swept.iter().all(|s| s.result.is_ok()));

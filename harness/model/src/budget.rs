@@ -199,6 +199,11 @@ pub struct Price {
 }
 
 impl Price {
+    /// Whether it costs nothing.
+    fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The price of something that has only a monthly one.
     #[must_use]
     pub fn by_month(monthly: Amount) -> Self {
@@ -273,6 +278,9 @@ pub struct PriceList {
     pub manager: Price,
     /// A load balancer.
     pub balancer: Price,
+    /// A machine that a lease may need beside its own for a while: the one that builds a snapshot.
+    #[serde(default, skip_serializing_if = "Price::is_free")]
+    pub builder: Price,
     /// Hours that a machine may cost beyond those of its lease, because it had to be replaced.
     #[serde(default)]
     pub spare_hours: u64,
@@ -285,7 +293,8 @@ impl PriceList {
         let machines = self.worker.times(u64::from(shape.workers)) + self.manager.times(u64::from(shape.managers));
         Quote {
             price: machines + self.balancer.times(u64::from(shape.balancers)),
-            spare: machines.hourly.times(self.spare_hours),
+            builder: self.builder,
+            spare: (machines + self.builder).hourly.times(self.spare_hours),
         }
     }
 
@@ -301,6 +310,8 @@ impl PriceList {
 pub struct Quote {
     /// All its parts together.
     pub price: Price,
+    /// What it may need besides, for as long as it lives at most: the machine that builds a snapshot.
+    pub builder: Price,
     /// What replacements may add, once.
     pub spare: Amount,
 }
@@ -315,7 +326,7 @@ impl Quote {
     /// What it can cost at most when it lives this many started hours.
     #[must_use]
     pub fn up_to(&self, hours: u64) -> Amount {
-        self.expected(hours) + self.spare
+        self.expected(hours) + self.builder.hourly.times(hours.max(1)) + self.spare
     }
 }
 
@@ -361,7 +372,7 @@ impl Bill {
     }
 }
 
-/// A priced thing that exists, and since when.
+/// A priced thing of a lease, and how long it exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metered {
     /// `server`, `load-balancer`, `volume`, …
@@ -372,6 +383,8 @@ pub struct Metered {
     pub name: String,
     /// When the account made it.
     pub created: Timestamp,
+    /// When it was removed, if it is gone.
+    pub gone: Option<Timestamp>,
     /// Its price.
     pub price: Price,
 }
@@ -384,11 +397,11 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// The bill when they live until then.
+    /// The bill when those that are not gone live until then.
     #[must_use]
     pub fn read(&self, until: Timestamp) -> Bill {
         let line = |thing: &Metered| {
-            let hours = started_hours(thing.created, until);
+            let hours = started_hours(thing.created, thing.gone.unwrap_or(until));
             BillLine {
                 kind: thing.kind.clone(),
                 id: thing.id,
@@ -536,6 +549,7 @@ mod tests {
             worker: by_hour(amount("0.03", "0.04")),
             manager: by_hour(amount("0.01", "0.02")),
             balancer: by_hour(amount("0.012", "0.015")),
+            builder: Price::default(),
             spare_hours: 2,
         };
         let medium =
@@ -546,6 +560,25 @@ mod tests {
         assert_eq!(quote.expected(3), amount("0.552", "0.81"));
         assert_eq!(quote.up_to(3), amount("0.872", "1.29"), "machines may be replaced, balancers are not");
         assert_eq!(list.all([medium, medium], 3), amount("1.744", "2.58"));
+        let built = PriceList { builder: list.manager, ..list }.lease(medium);
+        assert_eq!(built.expected(3), quote.expected(3), "a builder is not there when all goes well");
+        assert_eq!(built.up_to(3), quote.up_to(3) + amount("0.05", "0.10"), "and may be replaced like the others");
+    }
+
+    #[test]
+    fn what_is_gone_costs_no_more() {
+        let at = |hour: i64| Timestamp::from_second(hour * 3600).expect("a time");
+        let thing = |id, gone| Metered {
+            kind: "server".to_owned(),
+            id,
+            name: "n".to_owned(),
+            created: at(1),
+            gone,
+            price: Price { hourly: amount("0.01", "0.02"), monthly: Amount::ZERO },
+        };
+        let bill = Meter { things: vec![thing(1, None), thing(2, Some(at(2)))] }.read(at(6));
+        let hours: Vec<u64> = bill.lines.iter().map(|l| l.hours).collect();
+        assert_eq!((hours, bill.total()), (vec![5, 1], amount("0.06", "0.12")));
     }
 
     #[test]

@@ -193,6 +193,16 @@ pub enum EventKind {
         /// Why.
         reason: StopReason,
     },
+    /// What a part of a lease has cost that is about to be removed before the rest of it, such as a machine that is replaced.
+    /// The whole is not known by that.
+    PartCharged {
+        /// Where.
+        cell: CellId,
+        /// The lease.
+        lease: LeaseId,
+        /// Line by line.
+        bill: Bill,
+    },
     /// What a lease has cost so far, from the account's own prices. Recorded before its things are removed; a later one
     /// adds to it.
     LeaseCharged {
@@ -252,6 +262,7 @@ impl EventKind {
             | Self::ArtifactKept { cell, .. }
             | Self::NodeAdded { cell, .. }
             | Self::SubjectFinished { cell, .. }
+            | Self::PartCharged { cell, .. }
             | Self::LeaseCharged { cell, .. }
             | Self::LeaseReleased { cell, .. }
             | Self::LeaseLeaked { cell, .. } => Some(cell),

@@ -243,10 +243,27 @@ pub struct LeaseState {
     pub expires: Timestamp,
     /// Names of its servers, once it was ready.
     pub servers: Vec<String>,
-    /// What it has cost, once that was found out.
+    /// What parts of it have cost that were removed before the rest.
+    pub parts: Bill,
+    /// Whether giving it back has begun: from then on things of it may be gone.
+    pub releasing: bool,
+    /// What all of it has cost, once that was found out.
     pub bill: Option<Bill>,
     /// Set at the end: removed, or leaked with what is left.
     pub end: Option<LeaseEnd>,
+}
+
+impl LeaseState {
+    /// What is known of its cost, with which a later look may go on. Nothing when things of it may be gone that nobody has
+    /// charged: then the whole can never be known.
+    #[must_use]
+    pub fn charged(&self) -> Option<Bill> {
+        match &self.bill {
+            None if self.releasing => None,
+            None => Some(self.parts.clone()),
+            Some(bill) => Some(bill.clone()),
+        }
+    }
 }
 
 /// How a lease ended.
@@ -392,8 +409,12 @@ impl RunState {
                 self.inventory = None;
                 self.resumed.push(event.at);
             }
+            EventKind::PartCharged { cell, lease, bill } => {
+                self.open_lease(cell, lease)?.parts.merge(bill);
+            }
             EventKind::LeaseCharged { cell, lease, bill } => {
-                self.open_lease(cell, lease)?.bill.get_or_insert_default().merge(bill);
+                let lease = self.open_lease(cell, lease)?;
+                lease.bill.get_or_insert_with(|| lease.parts.clone()).merge(bill);
             }
             EventKind::LeaseRequested { cell, lease, expires } => {
                 let cell = self.cell_mut(cell)?;
@@ -405,6 +426,8 @@ impl RunState {
                     requested: event.at,
                     expires: *expires,
                     servers: Vec::new(),
+                    parts: Bill::default(),
+                    releasing: false,
                     bill: None,
                     end: None,
                 });
@@ -444,6 +467,11 @@ impl RunState {
                     artifacts: Vec::new(),
                     notes: Vec::new(),
                 });
+                if *subject == Subject::Teardown
+                    && let Some(open) = cell.leases.iter_mut().rfind(|l| l.end.is_none())
+                {
+                    open.releasing = true;
+                }
                 cell.phase = match subject {
                     Subject::Provision => CellPhase::Provisioning,
                     Subject::Install => CellPhase::Installing,

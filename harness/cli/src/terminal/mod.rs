@@ -131,6 +131,7 @@ impl Observer for Terminal {
             EventKind::RunStarted { .. }
             | EventKind::SubjectStarted { .. }
             | EventKind::BudgetSet { .. }
+            | EventKind::PartCharged { .. }
             | EventKind::LeaseCharged { .. }
             | EventKind::RunPlanned { .. }
             | EventKind::LeaseRequested { .. }

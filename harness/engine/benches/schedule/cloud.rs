@@ -168,7 +168,7 @@ impl Provider for Cloud {
     }
 
     async fn quote(&self, _: &Cx, cell: &Cell, _: bool) -> Result<Option<Quote>, Failure> {
-        Ok(Some(Quote { price: price(servers(cell)), spare: Amount::ZERO }))
+        Ok(Some(Quote { price: price(servers(cell)), builder: Price::default(), spare: Amount::ZERO }))
     }
 
     async fn meter(&self, _: &Cx, lease: &LeaseId) -> Result<Option<Meter>, Failure> {
@@ -178,6 +178,7 @@ impl Provider for Cloud {
             id: 1,
             name: l.to_string(),
             created: *created,
+            gone: None,
             price: price(parts.servers),
         });
         Ok(Some(Meter { things: things.collect() }))

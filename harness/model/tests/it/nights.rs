@@ -30,7 +30,13 @@ fn prices() -> PriceList {
         let euros = text.parse().expect("an amount");
         Price { hourly: Amount { net: euros, gross: euros }, monthly: Amount::ZERO }
     };
-    PriceList { worker: hourly("0.10"), manager: hourly("0.05"), balancer: hourly("0.01"), spare_hours: 0 }
+    PriceList {
+        worker: hourly("0.10"),
+        manager: hourly("0.05"),
+        balancer: hourly("0.01"),
+        builder: Price::default(),
+        spare_hours: 0,
+    }
 }
 
 fn night(history: &[RunSummary], now: Timestamp, limits: Limits) -> Result<Plan, PlanError> {

@@ -21,6 +21,7 @@ use super::create::{Created, Kind, PLACEMENT_GROUP, SERVER, actions, create};
 use super::error::{ApiError, Trouble};
 use super::governor::Purpose;
 use super::labels;
+use super::meter::{Priced, PricedServer};
 use super::prices::bounded;
 use super::provider::HetznerProvider;
 use super::requests::{self, Order, SSH_PORT, server};
@@ -80,6 +81,8 @@ pub(crate) struct Ordered {
     pub(crate) role: Option<NodeRole>,
     pub(crate) host_key: KeyPair,
     pub(crate) digest: Option<String>,
+    /// What tells its price.
+    pub(crate) priced: Option<Priced>,
 }
 
 /// A machine that is to be ordered.
@@ -210,15 +213,17 @@ impl HetznerProvider {
             let mut refused = Vec::new();
             for choice in self.choices(cx, wish).await? {
                 let body = server(&order, &choice);
-                match create::<Server>(&self.api, cx, &request.lease, SERVER, &wish.name, body).await {
+                match create::<PricedServer>(&self.api, cx, &request.lease, SERVER, &wish.name, body).await {
                     Ok(Created { thing, actions }) => {
                         self.shortages.over(&choice);
+                        let PricedServer { server, priced } = thing;
                         let ordered = Ordered {
-                            id: thing.id,
-                            name: thing.name,
+                            id: server.id,
+                            name: server.name,
                             role: wish.role,
                             host_key: wish.host_key.clone(),
                             digest: wish.digest.clone(),
+                            priced,
                         };
                         return Ok((ordered, actions));
                     }
@@ -287,7 +292,7 @@ impl HetznerProvider {
                 Err(e) => (e.failure(&to_run), matches!(e.trouble, Trouble::Action { .. })),
             };
             // Release would find it too; but a lease may live on without a machine that it could not get.
-            let scrapped = self.scrap(cx, ordered.id).await;
+            let scrapped = self.scrap(cx, base, &ordered).await;
             if !another || replaced == REPLACEMENTS {
                 return Err(failure);
             }
@@ -297,8 +302,10 @@ impl HetznerProvider {
         }
     }
 
-    pub(crate) async fn scrap(&self, cx: &Cx, id: u64) -> Result<(), ApiError> {
-        let actions = self.delete(cx, SERVER, id, Purpose::Teardown).await?;
+    /// Removes a machine while its lease lives on. What it has cost stays counted.
+    pub(crate) async fn scrap(&self, cx: &Cx, base: &Base, ordered: &Ordered) -> Result<(), ApiError> {
+        self.charge_early(cx, &base.request, ordered).await;
+        let actions = self.delete(cx, SERVER, ordered.id, Purpose::Teardown).await?;
         self.actions.finished(&self.api, cx, actions, self.config.patience.actions, Purpose::Teardown).await
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod error;
 mod governor;
 mod labels;
 mod machines;
+mod meter;
 mod prices;
 mod provider;
 mod release;

@@ -1,14 +1,11 @@
-//! What the account charges: prices of what would be ordered, and of what a lease consists of now. Exact, never through
-//! floating point; read from the account, never known beforehand.
+//! What the account charges for what would be ordered. Exact, never through floating point; read from the account, never known
+//! beforehand.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
-use gsh_model::budget::{Amount, Euros, Meter, Metered, Price, PriceList};
-use gsh_model::lease::LeaseId;
+use gsh_model::budget::{Amount, Euros, Price, PriceList};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Number;
@@ -18,11 +15,9 @@ use super::acquire::TARGETS;
 use super::api::{Api, Call};
 use super::catalogue::Offers;
 use super::choice::{Candidate, MANAGER, Needs, WORKER, Wanted, balancers, candidates};
-use super::config::MachineChoice;
-use super::create::{Kind, LOAD_BALANCER, SERVER, VOLUME};
+use super::config::{MachineChoice, WarmStart};
 use super::error::ApiError;
 use super::governor::Purpose;
-use super::labels;
 use super::machines::REPLACEMENTS;
 use super::provider::HetznerProvider;
 use super::wire;
@@ -67,13 +62,14 @@ impl Tag {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-struct Tags {
+pub(crate) struct Tags {
     #[serde(default)]
     prices: Vec<Tag>,
 }
 
 impl Tags {
-    fn at(&self, location: &str) -> Option<Price> {
+    /// The price in a location.
+    pub(crate) fn at(&self, location: &str) -> Option<Price> {
         self.prices.iter().find(|t| t.location == location).and_then(Tag::price)
     }
 }
@@ -212,6 +208,7 @@ pub(crate) fn price_list(
     machines: &MachineChoice,
     now: Timestamp,
     which: Which,
+    warm: WarmStart,
 ) -> Result<PriceList, String> {
     let pick = |prices: Vec<Price>, what: &str| {
         let picked = match which {
@@ -232,50 +229,23 @@ pub(crate) fn price_list(
     };
     // As when they are ordered: a type given by name is for what carries workloads.
     let managers = MachineChoice { server_type: None, ..machines.clone() };
+    let manager = machine(MANAGER, &managers, "a machine for a control plane")?;
     let balancing = balancers(offers, locations, MOST_SERVICES, TARGETS, now).map_err(|e| e.to_string())?;
     let balancing = bounded_balancers(offers, balancing);
     Ok(PriceList {
         worker: machine(WORKER, machines, "a machine for workloads")?,
-        manager: machine(MANAGER, &managers, "a machine for a control plane")?,
+        manager,
+        // The builder of a snapshot is a machine of the same kind.
+        builder: match warm {
+            WarmStart::On => manager,
+            WarmStart::Off => Price::default(),
+        },
         balancer: pick(balancing.iter().filter_map(|c| balancer_price(offers, c)).collect(), "a load balancer")?,
         spare_hours: match which {
             Which::First => 0,
             Which::Dearest => u64::from(REPLACEMENTS),
         },
     })
-}
-
-/// A priced thing of a lease, as listed.
-#[derive(Debug, Deserialize)]
-struct Thing {
-    id: u64,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    created: Timestamp,
-    #[serde(default)]
-    location: Option<wire::Named>,
-    #[serde(default)]
-    server_type: Option<Tags>,
-    #[serde(default)]
-    load_balancer_type: Option<Tags>,
-    #[serde(default)]
-    public_net: PublicNet,
-    #[serde(default)]
-    size: Option<Number>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PublicNet {
-    ipv4: Option<AddressId>,
-}
-
-#[derive(Debug, Deserialize)]
-struct AddressId {
-    #[serde(default)]
-    id: Option<u64>,
 }
 
 impl HetznerProvider {
@@ -287,58 +257,10 @@ impl HetznerProvider {
         let expected = "the account's prices";
         let offers = self.catalogue.offers(&self.api, cx).await.map_err(|e| e.failure(expected))?;
         let tariff = self.tariffs.get(&self.api, cx, Purpose::Work).await.map_err(|e| e.failure(expected))?;
-        price_list(&offers, &tariff, &self.config.locations, &self.config.machines, Timestamp::now(), which)
+        let (locations, machines) = (&self.config.locations, &self.config.machines);
+        price_list(&offers, &tariff, locations, machines, Timestamp::now(), which, self.config.warm)
             .map_err(|observed| Failure::environment("GSH-CLOUD-009", expected, observed))
     }
-
-    /// The priced things of a lease: machines with their addresses, load balancers, volumes.
-    pub(crate) async fn priced(&self, cx: &Cx, lease: &LeaseId) -> Result<Meter, Failure> {
-        let failed = |e: ApiError| e.failure(format!("what `{lease}` consists of"));
-        let tariff = self.tariffs.get(&self.api, cx, Purpose::Teardown).await.map_err(failed)?;
-        let kinds: [(Kind, &str); 3] = [(SERVER, "server"), (LOAD_BALANCER, "load-balancer"), (VOLUME, "volume")];
-        let lists = try_join_all(kinds.iter().map(|(kind, _)| async {
-            let query = [("label_selector", labels::of_lease(lease))];
-            self.api.list::<Thing>(cx, kind.many, &query, Purpose::Teardown).await
-        }));
-        let mut meter = Meter::default();
-        for (list, (_, word)) in lists.await.map_err(failed)?.into_iter().zip(kinds) {
-            for thing in list {
-                // A selector that was not understood must not charge us for somebody else's machines.
-                if thing.labels.get(labels::LEASE).map(String::as_str) == Some(lease.as_str()) {
-                    read(&thing, word, &tariff, &mut meter)?;
-                }
-            }
-        }
-        Ok(meter)
-    }
-}
-
-fn read(thing: &Thing, kind: &str, tariff: &Tariff, meter: &mut Meter) -> Result<(), Failure> {
-    let location = thing.location.as_ref().map(|l| l.name.as_str()).unwrap_or_default();
-    let tags = thing.server_type.as_ref().or(thing.load_balancer_type.as_ref());
-    let price = match (&thing.size, tags) {
-        (_, Some(tags)) => tags.at(location),
-        (Some(size), None) => tariff.volume(gigabytes(size)),
-        (None, None) => None,
-    };
-    let price = price.ok_or_else(|| {
-        let expected = format!("the price of {kind} `{}` in `{location}`", thing.name);
-        Failure::environment("GSH-CLOUD-015", expected, "the account names none")
-    })?;
-    let metered = |kind: &str, id, price| Metered {
-        kind: kind.to_owned(),
-        id,
-        name: thing.name.clone(),
-        created: thing.created,
-        price,
-    };
-    meter.things.push(metered(kind, thing.id, price));
-    // Load balancers have their address in their price.
-    let own = thing.server_type.as_ref().and(thing.public_net.ipv4.as_ref()).and_then(|a| a.id);
-    if let (Some(id), Some(price)) = (own, tariff.address("ipv4", location)) {
-        meter.things.push(metered("primary-ip", id, price));
-    }
-    Ok(())
 }
 
 /// Whole cents a month, net, for records.
@@ -350,6 +272,7 @@ pub(crate) fn cents_a_month(price: Price) -> u64 {
 mod tests {
     use gsh_model::axis::{Cell, Database, Size};
     use gsh_model::budget::Shape;
+    use gsh_model::lease::LeaseId;
 
     use super::super::topology::topology;
     use super::*;
@@ -403,20 +326,15 @@ mod tests {
             "volume": {"price_per_gb_month": money("0.0624")},
         }))
         .expect("a tariff");
-        let hourly = |which| {
-            let list = price_list(
-                &offers,
-                &tariff,
-                &["nbg1".to_owned()],
-                &MachineChoice::default(),
-                Timestamp::UNIX_EPOCH,
-                which,
-            )
-            .expect("prices");
-            [list.worker, list.manager, list.balancer].map(|p| p.hourly.gross.to_string())
+        let (locations, machines) = (["nbg1".to_owned()], MachineChoice::default());
+        let hourly = |which, warm| {
+            let list = price_list(&offers, &tariff, &locations, &machines, Timestamp::UNIX_EPOCH, which, warm);
+            let list = list.expect("prices");
+            [list.worker, list.manager, list.balancer, list.builder].map(|p| p.hourly.gross.to_string())
         };
-        assert_eq!(hourly(Which::First), ["0.021", "0.011", "0.03"]);
-        assert_eq!(hourly(Which::Dearest), ["0.041", "0.021", "0.03"]);
+        assert_eq!(hourly(Which::First, WarmStart::Off), ["0.021", "0.011", "0.03", "0.00"]);
+        assert_eq!(hourly(Which::Dearest, WarmStart::Off), ["0.041", "0.021", "0.03", "0.00"]);
+        assert_eq!(hourly(Which::Dearest, WarmStart::On), ["0.041", "0.021", "0.03", "0.021"]);
         assert_eq!(tariff.volume(10).expect("a price").hourly.net.to_string(), "0.001");
     }
 }

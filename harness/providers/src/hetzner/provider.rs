@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::Failure;
 use gsh_engine::provider::{Cluster, FoundLease, LeaseRequest, Node, NodeRole, Provider, ReleaseFailure, Released};
-use gsh_model::axis::Cell;
-use gsh_model::budget::{Meter, Quote, Shape};
+use gsh_model::axis::{Cell, Template};
+use gsh_model::budget::{Meter, Price, Quote, Shape};
 use gsh_model::lease::{LeaseId, Resource, RunId};
 use gsh_model::scenario::Need;
 
@@ -16,6 +16,7 @@ use super::api::Api;
 use super::catalogue::Catalogue;
 use super::config::HetznerConfig;
 use super::machines::Shortages;
+use super::meter::Scrapped;
 use super::prices::{Tariffs, Which};
 use super::state::Leases;
 use super::topology::{Member, worker_name};
@@ -32,6 +33,7 @@ pub struct HetznerProvider {
     pub(crate) snapshots: Snapshots,
     pub(crate) leases: Leases,
     pub(crate) tariffs: Tariffs,
+    pub(crate) scrapped: Scrapped,
 }
 
 impl std::fmt::Debug for HetznerProvider {
@@ -57,6 +59,7 @@ impl HetznerProvider {
             snapshots: Snapshots::default(),
             leases: Leases::default(),
             tariffs: Tariffs::default(),
+            scrapped: Scrapped::default(),
         })
     }
 
@@ -114,7 +117,12 @@ impl Provider for HetznerProvider {
     }
 
     async fn quote(&self, cx: &Cx, cell: &Cell, grows: bool) -> Result<Option<Quote>, Failure> {
-        Ok(Some(self.prices(cx, Which::Dearest).await?.lease(Shape::of(cell, &self.config.stores.serve(cell), grows))))
+        let mut prices = self.prices(cx, Which::Dearest).await?;
+        if cell.template == Template::Community {
+            // Its nodes never start from a snapshot, so none is built for them.
+            prices.builder = Price::default();
+        }
+        Ok(Some(prices.lease(Shape::of(cell, &self.config.stores.serve(cell), grows))))
     }
 
     async fn meter(&self, cx: &Cx, lease: &LeaseId) -> Result<Option<Meter>, Failure> {

@@ -148,7 +148,7 @@ impl HetznerProvider {
             self.snapshot(cx, ordered.id, key).await
         }
         .await;
-        let scrapped = self.scrap(cx, ordered.id).await;
+        let scrapped = self.scrap(cx, base, &ordered).await;
         done?;
         scrapped.map_err(|e| e.failure(format!("`{}` to be removed", ordered.name)))
     }

@@ -168,9 +168,9 @@ pub(crate) const SITES: [Site; 74] = [
     site(Step::Grow, "machines::group", "further placement group", Make, "POST", "/placement_groups"),
     // What it costs.
     site(Step::Meter, "prices::get", "prices", Read, "GET", "/pricing"),
-    site(Step::Meter, "prices::priced", "servers of a bill", Read, "GET", "/servers"),
-    site(Step::Meter, "prices::priced", "load balancers of a bill", Read, "GET", "/load_balancers"),
-    site(Step::Meter, "prices::priced", "volumes of a bill", Read, "GET", "/volumes"),
+    site(Step::Meter, "meter::priced", "servers of a bill", Read, "GET", "/servers"),
+    site(Step::Meter, "meter::priced", "load balancers of a bill", Read, "GET", "/load_balancers"),
+    site(Step::Meter, "meter::priced", "volumes of a bill", Read, "GET", "/volumes"),
     Site { world: MORE,          ..site(Step::Price, "prices::get", "prices of what is found", Extra, "GET", "/pricing") },
     // The end of a lease.
     Site { axes: SMALL,          ..site(Step::Release, "release::sweep_once machines::delete", "removal of load balancers", Delete, "DELETE", "/load_balancers/*") },

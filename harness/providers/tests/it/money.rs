@@ -86,6 +86,23 @@ async fn what_a_lease_has_cost_is_never_more_than_it_was_said_to_cost_at_most() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_was_replaced_is_charged_too() {
+    let fails = "[[hetzner.fault]]\nmethod = 'POST'\npath = '/servers'\nnth = 1\n\
+                 effect = { action-fails = { step = 0, code = 'action_failed', message = 'no luck' } }";
+    let account = account(fails).await;
+    let request = lease::request(1, &[("size", "single")]);
+    let quote = account.provider.quote(&cx(), &request.cell, false).await.unwrap().unwrap();
+    account.provider.acquire(&cx(), &request).await.expect_err("no machine ever answers");
+    assert_eq!(account.names("servers").len(), 1, "the first one is gone");
+    let bill = account.provider.meter(&cx(), &request.lease).await.unwrap().unwrap().read(Timestamp::now());
+    let mut ids: Vec<u64> = bill.lines.iter().filter(|l| l.kind == "server").map(|l| l.id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 2, "{bill:?}");
+    assert!(bill.lines.iter().all(|l| l.hours == 1 && l.cost.gross > l.cost.net), "{bill:?}");
+    assert!(bill.total().gross <= quote.up_to(1).gross, "{bill:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_may_only_read_is_noticed_before_anything_is_created() {
     let account = account("").await;
     let mut config = account.config.clone();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gsh_emu_hetzner::EmuHetzner;
 use gsh_emu_host::EmuHosts;
 use gsh_engine::provider::Provider;
+use gsh_model::budget::Bill;
 use gsh_providers::{HetznerProvider, WarmStart};
 use gsh_world::World;
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +19,8 @@ use crate::machines::{Late, Told};
 struct Seen {
     /// How each of them ended.
     codes: Vec<String>,
+    /// What each of them had cost before it was released.
+    bills: Vec<Bill>,
     /// Orders of servers.
     orders: usize,
     /// Times that k3s was started.
@@ -50,11 +53,15 @@ async fn leases(spec: &str, count: usize) -> Seen {
     config.patience.snapshot = Duration::from_secs(5);
     let provider = HetznerProvider::new(config).unwrap();
     let cx = lease::cx();
-    let mut codes = Vec::new();
+    let (mut codes, mut bills) = (Vec::new(), Vec::new());
     for number in 1..=count {
         let request = lease::request(number, &[]);
         let failure = provider.acquire(&cx, &request).await.expect_err("no Kubernetes API answers");
         codes.push(failure.finding.check.as_str().to_owned());
+        let bill = provider.meter(&cx, &request.lease).await.unwrap().unwrap().read(Timestamp::now());
+        let quote = provider.quote(&cx, &request.cell, false).await.unwrap().unwrap();
+        assert!(bill.total().gross <= quote.up_to(1).gross, "{bill:?} was to cost at most {quote:?}");
+        bills.push(bill);
         provider.release(&cx, &request.lease).await.unwrap();
     }
     let items = cloud.inventory();
@@ -73,7 +80,7 @@ async fn leases(spec: &str, count: usize) -> Seen {
     let left_after_sweep = cloud.inventory().left().len();
     drop(provider);
     world.end().await;
-    Seen { codes, orders, starts, left, expired_now, expired: expired.len(), left_after_sweep, unknown }
+    Seen { codes, bills, orders, starts, left, expired_now, expired: expired.len(), left_after_sweep, unknown }
 }
 
 fn snapshot() -> (String, Vec<String>) {
@@ -86,6 +93,11 @@ async fn a_snapshot_is_built_once_used_after_and_swept_when_it_has_expired() {
     assert!(seen.reached_k3s(2), "{:?}", seen.codes);
     assert_eq!(seen.orders, 3, "one builder, and one machine for each lease");
     assert_eq!(seen.starts, 2, "the builder starts no k3s");
+    // The builder is gone when the bill is written, and has cost an hour all the same.
+    let billed = |n: usize| seen.bills[n].lines.iter().map(|l| format!("{} {}", l.kind, l.name)).collect::<Vec<_>>();
+    let builder = |line: &String| line.ends_with("-builder");
+    assert_eq!(billed(0).iter().filter(|l| builder(l)).count(), 2, "the machine and its address: {:?}", billed(0));
+    assert_eq!(billed(0).len(), billed(1).len() + 2, "{:?}", billed(1));
     assert_eq!(seen.left, [snapshot()]);
     assert_eq!((seen.expired_now, seen.expired, seen.left_after_sweep), (0, 1, 0));
     assert_eq!(seen.unknown, Vec::<String>::new());
