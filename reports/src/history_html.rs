@@ -4,6 +4,7 @@
 
 use gsh_model::history::{Class, Covered, History, Record, verdict};
 use gsh_model::outcome::OutcomeKind;
+use gsh_model::shard::ShardId;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -139,6 +140,12 @@ fn runs(history: &History) -> Markup {
         @if times.len() > 1 {
             p { "Duration of the runs, oldest first: " (sparkline(&times)) }
         }
+        @for (run, missing) in history.incomplete_nights() {
+            p {
+                "! Incomplete: of the night of " (run.run.as_str()) " shard " (list(&missing))
+                " was never added, so it counts for no green night."
+            }
+        }
         @if history.runs().len() > shown.len() {
             p { "The last " (shown.len()) " of " (history.runs().len()) " runs." }
         }
@@ -165,6 +172,10 @@ fn runs(history: &History) -> Markup {
             }
         }
     }
+}
+
+fn list(shards: &[ShardId]) -> String {
+    shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A small line of values, the lowest at the bottom. Whole numbers, so that it is the same on every machine.

@@ -2,6 +2,7 @@
 
 use gsh_model::history::{History, coverage, records};
 use gsh_model::matrix::Matrix;
+use gsh_model::shard::ShardId;
 use gsh_reports::history_html;
 use jiff::Timestamp;
 
@@ -32,4 +33,18 @@ fn a_history_says_first_what_needs_attention() {
     assert!(green.contains("1 run, seen at") && green.contains("0 subjects need attention"), "{:.900}", green);
     assert!(green.contains("Nothing is flaky"));
     assert!(page(&History::default()).contains("0 runs, seen at"), "a history of nothing is one");
+}
+
+#[test]
+fn a_night_of_which_a_part_is_missing_is_named() {
+    let shard = |text: &str| text.parse::<ShardId>().expect("a shard");
+    let part = |shards: &[&str]| {
+        let mut run = sample::earlier(&sample::green(), &[0]).runs()[0].clone();
+        run.shard = Some(shard("01"));
+        run.shards = shards.iter().copied().map(shard).collect();
+        page(&History::new(vec![run]))
+    };
+    let incomplete = part(&["01", "02", "03"]);
+    assert!(incomplete.contains("shard 02, 03 was never added, so it counts for no green night"), "{incomplete}");
+    assert!(!part(&["01"]).contains("never added"), "a night that is whole is not");
 }
