@@ -105,25 +105,6 @@ pub(crate) enum ProgramName {
     GshVerify,
 }
 
-/// Which cells and scenarios.
-#[derive(Debug, Args)]
-pub(crate) struct Selected {
-    /// The support matrix.
-    #[arg(long, value_name = "FILE", default_value = "ci/matrix.toml")]
-    pub(crate) matrix: PathBuf,
-    /// How cells are chosen: full, pairwise, triples, one-off.
-    #[arg(long, default_value = "pairwise")]
-    pub(crate) cover: gsh_model::cover::Cover,
-    /// Only cells and scenarios that match: size=single|small and not (tls=byo or tag=adds-node).
-    #[arg(long, value_name = "EXPR")]
-    pub(crate) select: Option<String>,
-    /// Only this scenario; may be given more than once.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) scenario: Vec<String>,
-    #[command(flatten)]
-    pub(crate) night: args_plan::Night,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProviderName {
     /// The real Hetzner Cloud; needs `HCLOUD_TOKEN`.
@@ -175,7 +156,7 @@ pub(crate) struct Room {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    pub(crate) selected: Selected,
+    pub(crate) selected: args_plan::Selected,
     #[command(flatten)]
     pub(crate) part: args_plan::Part,
     #[command(flatten)]
@@ -405,7 +386,7 @@ pub(crate) struct Gate {
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]
-    pub(crate) selected: Selected,
+    pub(crate) selected: args_plan::Selected,
     #[command(flatten)]
     pub(crate) account: Account,
     #[command(flatten)]

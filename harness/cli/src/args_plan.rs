@@ -7,7 +7,24 @@ use gsh_model::budget::Euros;
 use gsh_model::outcome::Evidence;
 use gsh_model::shard::{MOST_JOBS, ShardId};
 
-use crate::args::Selected;
+/// Which cells and scenarios.
+#[derive(Debug, Args)]
+pub(crate) struct Selected {
+    /// The support matrix.
+    #[arg(long, value_name = "FILE", default_value = "ci/matrix.toml")]
+    pub(crate) matrix: PathBuf,
+    /// How cells are chosen: full, pairwise, triples, one-off.
+    #[arg(long, default_value = "pairwise")]
+    pub(crate) cover: gsh_model::cover::Cover,
+    /// Only cells and scenarios that match: size=single|small and not (tls=byo or tag=adds-node).
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) select: Option<String>,
+    /// Only this scenario; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    #[command(flatten)]
+    pub(crate) night: Night,
+}
 
 /// What earlier runs have shown, and what bounds a night.
 #[derive(Debug, Args)]

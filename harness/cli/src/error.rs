@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::path::Path;
 
 use gsh_model::exit::Exit;
 
@@ -28,6 +29,11 @@ impl CliError {
     /// A bug in gsh.
     pub(crate) fn bug(message: impl Into<String>) -> Self {
         Self { exit: Exit::Bug, ..Self::usage(message) }
+    }
+
+    /// A file that was named and cannot be read.
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::usage(format!("cannot read `{}`", path.display())).because(error)
     }
 
     /// With the chain of an error.

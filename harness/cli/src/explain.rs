@@ -11,11 +11,11 @@ use gsh_model::run::RunState;
 
 use crate::args_plan::{self, TextOrJson};
 use crate::error::CliError;
-use crate::report::load;
+use crate::read;
 
 /// Explains the failures of runs.
 pub(crate) fn explain(args: &args_plan::Explain) -> Result<Exit, CliError> {
-    let matrix = crate::plan::read(&args.matrix)?;
+    let matrix = read::matrix(&args.matrix)?;
     let runs = loaded(&args.runs)?;
     let explanations = weigh(&runs, &matrix);
     let text = match args.format {
@@ -32,7 +32,7 @@ pub(crate) fn explain(args: &args_plan::Explain) -> Result<Exit, CliError> {
 }
 
 fn loaded(runs: &[PathBuf]) -> Result<Vec<RunState>, CliError> {
-    runs.iter().map(|run| load(run)).collect()
+    runs.iter().map(|run| read::run(run)).collect()
 }
 
 /// What a run would have to look at to decide.

@@ -31,6 +31,8 @@ use jiff::Timestamp;
 use crate::args::{self, GateFormat};
 use crate::error::CliError;
 use crate::inputs;
+use crate::read;
+use crate::seal;
 use crate::terminal::say;
 use crate::whole::write_whole;
 
@@ -82,16 +84,16 @@ pub(crate) fn judged<T>(
     runs: &[PathBuf],
     then: impl FnOnce(&Case<'_>, &Verdict) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let (policy_text, policy_source) = read(policy, "policy")?;
+    let (policy_text, policy_source) = sourced(policy, "policy")?;
     let policy = Policy::parse(&policy_text).map_err(|e| placed(policy, &e))?;
     let (waivers, waiver_source) = match &grounds.waivers {
         Some(path) => {
-            let (text, source) = read(path, "waiver file")?;
+            let (text, source) = sourced(path, "waiver file")?;
             (Waivers::parse(&text).map_err(|e| placed(path, &e))?, Some(source))
         }
         None => (Waivers::default(), None),
     };
-    let matrix = crate::plan::read(&grounds.matrix)?;
+    let matrix = read::matrix(&grounds.matrix)?;
     let mut ledgers = Vec::new();
     let mut states = Vec::new();
     for run in runs {
@@ -104,12 +106,12 @@ pub(crate) fn judged<T>(
             .because(&e)
             .hint("give the runs of one plan: all of its shards, and nothing else")
     })?;
-    let history = grounds.history.as_deref().map(crate::history::read).transpose()?.unwrap_or_default();
+    let history = grounds.history.as_deref().map(read::history).transpose()?.unwrap_or_default();
     let past: Vec<Past> = history.runs().iter().map(Past::of_summary).collect();
     let index = grounds.index.as_deref().map(index).transpose()?;
     let suite: Vec<ScenarioSpec> = gsh_scenarios::CATALOGUE.iter().map(|s| (s.spec)()).collect();
     let template = grounds.community.as_deref().map(inputs::template).transpose()?;
-    let prices = grounds.prices.as_deref().map(crate::plan::prices).transpose()?;
+    let prices = grounds.prices.as_deref().map(read::prices).transpose()?;
     let forecast = Forecast::of(&history);
     let cost = |cell: &Cell| {
         let (seconds, amount) = forecast.cell(cell, &matrix.stores, suite.len(), prices.as_ref());
@@ -176,10 +178,10 @@ fn out(text: &str) -> Result<(), CliError> {
     crate::terminal::print(text, "the verdict")
 }
 
-fn read(path: &Path, what: &str) -> Result<(String, Source), CliError> {
+fn sourced(path: &Path, what: &str) -> Result<(String, Source), CliError> {
     let refused = || CliError::usage(format!("cannot read the {what} `{}`", path.display()));
     let bytes = std::fs::read(path).map_err(|e| refused().because(&e))?;
-    let source = Source { name: path.display().to_string(), sha256: inputs::sha256(&bytes) };
+    let source = Source { name: path.display().to_string(), sha256: seal::sha256(&bytes) };
     let text = String::from_utf8(bytes).map_err(|e| refused().because(&e))?;
     Ok((text, source))
 }
@@ -192,8 +194,8 @@ fn placed(path: &Path, error: &FileError) -> CliError {
 /// Reads a ledger and says whether it is sealed. One that is sealed and does not match is damaged.
 fn load(directory: &Path) -> Result<(Ledger, RunState), CliError> {
     let path = directory.join(ledger::FILE_NAME);
-    let state = crate::report::load(directory)?;
-    let (sha256, sealed) = inputs::sealed(directory)?;
+    let state = read::run(directory)?;
+    let (sha256, sealed) = seal::sealed(directory)?;
     let seal = if sealed { Seal::Whole } else { Seal::Absent };
     let run = state.header.as_ref().map(|h| h.run.clone());
     Ok((Ledger { source: Source { name: path.display().to_string(), sha256 }, run, seal }, state))

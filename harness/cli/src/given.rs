@@ -76,7 +76,7 @@ pub(crate) fn inputs(matrix: &Path, plan: &Plan) -> Result<Vec<Input>, CliError>
         inputs.push(Input {
             kind: InputKind::Store,
             name: format!("registry {}", registry.url),
-            digest: ca.map(|pem| Digest::Sha256(crate::inputs::sha256(pem.as_bytes()))),
+            digest: ca.map(|pem| Digest::Sha256(crate::seal::sha256(pem.as_bytes()))),
         });
     }
     Ok(inputs)

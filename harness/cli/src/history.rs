@@ -6,14 +6,14 @@
 use std::path::Path;
 
 use gsh_model::exit::Exit;
-use gsh_model::history::{BadSummary, Class, Covered, History, Record, RunSummary, coverage, records, verdict};
+use gsh_model::history::{Class, Covered, History, Record, RunSummary, coverage, records, verdict};
 use gsh_reports::history_html;
 use gsh_reports::text::duration;
 use jiff::Timestamp;
 
 use crate::args_plan::{HistoryCommand, Look, ShowFormat, TextOrJson};
 use crate::error::CliError;
-use crate::report::load;
+use crate::read;
 use crate::whole::write_whole;
 
 /// Runs one of the commands.
@@ -26,7 +26,7 @@ pub(crate) fn history(command: &HistoryCommand) -> Result<Exit, CliError> {
                 ShowFormat::Text => listed(&history),
                 ShowFormat::Json => json(serde_json::to_string_pretty(history.runs()))?,
                 ShowFormat::Html => {
-                    let matrix = crate::plan::read(matrix)?;
+                    let matrix = read::matrix(matrix)?;
                     let now = now(look);
                     history_html::render(&history, &coverage(&history, &matrix, 2), &records(&history, now), now)
                 }
@@ -49,7 +49,7 @@ pub(crate) fn history(command: &HistoryCommand) -> Result<Exit, CliError> {
             }
         }
         HistoryCommand::Coverage { look, matrix, strength, format } => {
-            let matrix = crate::plan::read(matrix)?;
+            let matrix = read::matrix(matrix)?;
             let all = coverage(&looked_at(look)?, &matrix, usize::from(*strength));
             match format {
                 TextOrJson::Text => covered(&all, now(look)),
@@ -66,7 +66,7 @@ fn now(look: &Look) -> Timestamp {
 }
 
 fn looked_at(look: &Look) -> Result<History, CliError> {
-    Ok(read(&look.dir)?.at_least(look.evidence))
+    Ok(read::history(&look.dir)?.at_least(look.evidence))
 }
 
 fn json(text: serde_json::Result<String>) -> Result<String, CliError> {
@@ -75,38 +75,12 @@ fn json(text: serde_json::Result<String>) -> Result<String, CliError> {
     Ok(text)
 }
 
-/// Reads the folder. Files that do not end in `.json` are left alone.
-pub(crate) fn read(dir: &Path) -> Result<History, CliError> {
-    let unreadable = |e: &std::io::Error| {
-        CliError::usage(format!("cannot read the history folder `{}`", dir.display()))
-            .because(e)
-            .hint("`gsh history add RUN --dir DIR` makes one")
-    };
-    let mut runs: Vec<RunSummary> = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| unreadable(&e))? {
-        let entry = entry.map_err(|e| unreadable(&e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.ends_with(".json") {
-            continue;
-        }
-        let path = entry.path();
-        let bad = || CliError::usage(format!("`{}` is no run summary", path.display()));
-        let text = std::fs::read_to_string(&path).map_err(|e| bad().because(&e))?;
-        let summary = RunSummary::parse(&name, &text).map_err(|e| match e {
-            BadSummary::Changed => bad().because(&e).hint("put back the file that `gsh history add` wrote"),
-            BadSummary::Form(_) | BadSummary::Schema(_) => bad().because(&e),
-        })?;
-        runs.push(summary);
-    }
-    Ok(History::new(runs))
-}
-
 fn add(runs: &[std::path::PathBuf], dir: &Path) -> Result<String, CliError> {
     // Everything is read before anything is written.
     let summaries = runs
         .iter()
         .map(|run| {
-            RunSummary::of(&load(run)?).ok_or_else(|| {
+            RunSummary::of(&read::run(run)?).ok_or_else(|| {
                 CliError::usage(format!("`{}` ends before its plan: it has shown nothing", run.display()))
             })
         })

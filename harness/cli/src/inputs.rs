@@ -1,24 +1,15 @@
-//! What a run is made from, by digest, found before anything is created. And the seal: the digest of the finished ledger.
+//! What a run is made from, by digest, found before anything is created.
 
 use std::path::{Path, PathBuf};
 
-use gsh_engine::ledger;
 use gsh_gitpod::install::GitpodInstaller;
 use gsh_model::axis::Template;
 use gsh_model::input::{Digest, Input, InputKind};
 use gsh_model::plan::Plan;
-use sha2::{Digest as _, Sha256};
 
 use crate::args;
 use crate::error::CliError;
-
-/// Name of the file with the digest of the finished ledger, as `sha256sum -c` reads it.
-pub(crate) const SEAL: &str = "ledger.sha256";
-
-/// SHA-256 in hex.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
+use crate::seal::sha256;
 
 /// The inputs of a run.
 pub(crate) fn of(args: &args::Run, plan: &Plan, installer: &GitpodInstaller) -> Result<Vec<Input>, CliError> {
@@ -42,7 +33,7 @@ pub(crate) fn of(args: &args::Run, plan: &Plan, installer: &GitpodInstaller) -> 
     }
     match &args.installer {
         Some(program) => {
-            let bytes = std::fs::read(program).map_err(|e| unreadable(program, &e))?;
+            let bytes = std::fs::read(program).map_err(|e| CliError::unreadable(program, &e))?;
             inputs.push(Input {
                 kind: InputKind::Installer,
                 name: file_name(program),
@@ -70,11 +61,11 @@ fn image(reference: String) -> Input {
 /// `find . -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum | sha256sum`.
 pub(crate) fn template(folder: &Path) -> Result<Input, CliError> {
     let mut files = Vec::new();
-    walk(folder, &mut files).map_err(|e| unreadable(folder, &e))?;
+    walk(folder, &mut files).map_err(|e| CliError::unreadable(folder, &e))?;
     let mut named = Vec::new();
     for file in files {
         let name = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
-        let bytes = std::fs::read(&file).map_err(|e| unreadable(&file, &e))?;
+        let bytes = std::fs::read(&file).map_err(|e| CliError::unreadable(&file, &e))?;
         named.push((name, sha256(&bytes)));
     }
     named.sort();
@@ -100,32 +91,6 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::usage(format!("cannot read `{}`", path.display())).because(error)
-}
-
-/// Writes the digest of a finished ledger beside it.
-pub(crate) fn seal(directory: &Path) -> std::io::Result<()> {
-    let digest = sha256(&std::fs::read(directory.join(ledger::FILE_NAME))?);
-    crate::whole::write_whole(&directory.join(SEAL), format!("{digest}  {}\n", ledger::FILE_NAME).as_bytes())
-}
-
-/// The digest of a ledger, and whether the seal beside it says the same; a ledger without a seal has none.
-///
-/// # Errors
-/// When there is a seal and it says otherwise: then the ledger is not what the run wrote.
-pub(crate) fn sealed(directory: &Path) -> Result<(String, bool), CliError> {
-    let (path, seal) = (directory.join(ledger::FILE_NAME), directory.join(SEAL));
-    let sha256 = sha256(&std::fs::read(&path).map_err(|e| unreadable(&path, &e))?);
-    match std::fs::read_to_string(&seal) {
-        Ok(text) if text.split_whitespace().next() == Some(sha256.as_str()) => Ok((sha256, true)),
-        Ok(_) => Err(CliError::usage(format!("`{}` is not what `{}` sealed", path.display(), seal.display()))
-            .hint("the ledger was changed after the run, or its copy is damaged; fetch it again")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok((sha256, false)),
-        Err(e) => Err(unreadable(&seal, &e)),
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::CliError;
 use crate::joining;
 use crate::run::new_run_id;
+use crate::whole::write_beside;
 use crate::wiring::{Account, ClusterSettings};
 
 /// More than an emulated installation ever takes.
@@ -79,18 +80,10 @@ pub(crate) async fn bring_up(
     ))
 }
 
-/// Writes a file beside the kubeconfig.
-pub(crate) fn beside(kubeconfig: &Path, suffix: &str, text: &str) -> Result<PathBuf, CliError> {
-    let file = PathBuf::from(format!("{}.{suffix}", kubeconfig.display()));
-    gsh_engine::artifacts::write_private(&file, text.as_bytes())
-        .map_err(|e| CliError::usage(format!("cannot write `{}`", file.display())).because(&e))?;
-    Ok(file)
-}
-
 /// Writes beside the kubeconfig how to log in to the machines: the key, and the host keys as OpenSSH keeps them.
 fn logins(nodes: &[Node], kubeconfig: &Path) -> Result<(PathBuf, PathBuf), CliError> {
     let logins: Vec<&Login> = nodes.iter().filter_map(|n| n.login.as_ref()).collect();
     let known: String = logins.iter().map(|l| format!("[{}]:{} {}\n", l.address, l.port, l.host_key)).collect();
     let key = logins.first().map(|l| l.key.expose()).unwrap_or_default();
-    Ok((beside(kubeconfig, "ssh-key", key)?, beside(kubeconfig, "known-hosts", &known)?))
+    Ok((write_beside(kubeconfig, "ssh-key", key)?, write_beside(kubeconfig, "known-hosts", &known)?))
 }

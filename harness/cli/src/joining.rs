@@ -9,7 +9,7 @@ use gsh_ssh::Auth;
 use tokio::time::Instant;
 
 use crate::error::CliError;
-use crate::installed::beside;
+use crate::whole::write_beside;
 use crate::wiring::Account;
 
 /// How long the first server may take to tell its token.
@@ -36,7 +36,7 @@ pub(crate) async fn lines(
         cell.k3s
     );
     if let Some(pem) = &site.ca_pem {
-        let file = beside(kubeconfig, "ca.pem", pem)?;
+        let file = write_beside(kubeconfig, "ca.pem", pem)?;
         lines.push_str(&format!("export GITPOD_CA={}\n", file.display()));
     }
     for (name, kind) in [("NETWORK", "networks"), ("FIREWALL", "firewalls"), ("SSH_KEY", "ssh_keys")] {

@@ -19,11 +19,13 @@ mod installed;
 #[cfg(feature = "embedded")]
 mod joining;
 mod plan;
+mod read;
 mod replay;
 mod report;
 mod resume;
 mod run;
 mod schema;
+mod seal;
 mod settings;
 mod signals;
 mod sweep;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use gsh_model::axis::Cell;
-use gsh_model::budget::{Euros, PriceList};
+use gsh_model::budget::Euros;
 use gsh_model::cover::{check, combinations, counted};
 use gsh_model::exit::Exit;
 use gsh_model::matrix::Matrix;
@@ -16,9 +16,10 @@ use gsh_model::tonight::Limits;
 use gsh_reports::text::duration;
 use jiff::Timestamp;
 
-use crate::args::{self, Selected};
-use crate::args_plan::{self, PlanFormat};
+use crate::args;
+use crate::args_plan::{self, PlanFormat, Selected};
 use crate::error::CliError;
+use crate::read;
 
 /// What providers offer before one is chosen: a plan is shown without an account.
 const EVERYTHING: [Need; 3] = [Need::GrowableCluster, Need::Writable, Need::SshGateway];
@@ -95,7 +96,7 @@ fn made_before(matrix: &Path, file: &Path) -> Result<(Matrix, Plan), CliError> {
     let mut plan: Plan =
         serde_json::from_str(&text).map_err(|e| bad().because(&e).hint("write one with gsh plan --output"))?;
     let matrix_file = matrix;
-    let matrix = read(matrix)?;
+    let matrix = read::matrix(matrix)?;
     if plan.matrix_sha256 != matrix.sha256 {
         return Err(CliError::usage(format!(
             "the plan `{}` was made from another matrix than `{}`",
@@ -114,7 +115,7 @@ fn made_before(matrix: &Path, file: &Path) -> Result<(Matrix, Plan), CliError> {
 
 /// The cells that would decide what explains the failures of other runs.
 fn narrowed(args: &args::Run, offers: &[Need]) -> Result<(Matrix, Plan), CliError> {
-    let matrix = read(&args.selected.matrix)?;
+    let matrix = read::matrix(&args.selected.matrix)?;
     let question = crate::explain::question(&args.part.narrow, &matrix)?;
     let selection = Selection {
         only: question.cells,
@@ -134,7 +135,7 @@ fn catalogue() -> Vec<ScenarioSpec> {
 fn remembered(selected: &Selected) -> Result<Option<Remembered>, CliError> {
     let night = &selected.night;
     let Some(dir) = &night.history else { return Ok(None) };
-    let history = crate::history::read(dir)?.at_least(night.evidence);
+    let history = read::history(dir)?.at_least(night.evidence);
     Ok(Some(Remembered { history, now: Timestamp::now() }))
 }
 
@@ -143,7 +144,7 @@ fn planned(
     offers: &[Need],
     bounds: &Bounds,
 ) -> Result<(Matrix, Result<Plan, PlanError>), CliError> {
-    let matrix = read(&selected.matrix)?;
+    let matrix = read::matrix(&selected.matrix)?;
     let night = &selected.night;
     let selection = Selection {
         cover: selected.cover,
@@ -153,7 +154,7 @@ fn planned(
         only: Vec::new(),
         limits: Limits { budget: bounds.budget, within_s: night.within, clusters: bounds.clusters },
         memory: remembered(selected)?,
-        prices: night.prices.as_deref().map(prices).transpose()?,
+        prices: night.prices.as_deref().map(read::prices).transpose()?,
     };
     let plan = decide(&matrix, &catalogue(), offers, &selection);
     Ok((matrix, plan))
@@ -177,29 +178,6 @@ fn refused(matrix: &Path, error: &PlanError) -> CliError {
         | PlanError::TooLarge { .. } => "`gsh plan` without --select and --scenario shows everything there is",
     };
     CliError::usage(format!("cannot plan from `{}`", matrix.display())).because(error).hint(hint)
-}
-
-/// Reads a price list.
-pub(crate) fn prices(file: &Path) -> Result<PriceList, CliError> {
-    let bad = || CliError::usage(format!("`{}` is no price list", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|e| bad().because(&e))?;
-    serde_json::from_str(&text).map_err(|e| bad().because(&e))
-}
-
-/// Reads a matrix file.
-pub(crate) fn read(path: &Path) -> Result<Matrix, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        CliError::usage(format!("cannot read the matrix `{}`", path.display()))
-            .because(&e)
-            .hint("name another one with --matrix")
-    })?;
-    Matrix::parse(&text).map_err(|e| {
-        let error = CliError::usage(format!("{}:{}:{}: {}", path.display(), e.line, e.column, e.message));
-        match e.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })
 }
 
 fn json(plan: &Plan) -> Result<String, CliError> {

@@ -1,10 +1,6 @@
 //! `gsh report`: renders a recorded run from its ledger, and from what is given beside it: history, policy, an earlier run.
 
-use std::path::{Path, PathBuf};
-
-use gsh_engine::ledger;
 use gsh_model::exit::Exit;
-use gsh_model::merge::merge;
 use gsh_model::run::RunState;
 use gsh_reports::beside::{Beside, Proven, Verdict};
 use gsh_reports::change::Earlier;
@@ -14,11 +10,12 @@ use gsh_verdict::verdict::{Requirement, Status};
 
 use crate::args::{self, ReportFormat};
 use crate::error::CliError;
+use crate::read;
 use crate::whole::write_whole;
 
 /// Renders a run.
 pub(crate) fn report(args: &args::Report) -> Result<Exit, CliError> {
-    let state = load_merged(&args.runs)?;
+    let state = read::merged(&args.runs)?;
     let format = match args.format {
         ReportFormat::Junit => Format::Junit,
         ReportFormat::Markdown => Format::Markdown,
@@ -59,11 +56,11 @@ fn beside(args: &args::Report, state: &RunState) -> Result<Beside, CliError> {
         None => None,
     };
     let past = match &grounds.history {
-        Some(folder) => Past::of(&crate::history::read(folder)?, state, &crate::plan::read(&grounds.matrix)?),
+        Some(folder) => Past::of(&read::history(folder)?, state, &read::matrix(&grounds.matrix)?),
         None => None,
     };
     let baseline = match &args.baseline {
-        Some(run) => Some(Earlier::of(&load(run)?)),
+        Some(run) => Some(Earlier::of(&read::run(run)?)),
         None => past.as_ref().and_then(|p| p.last_green.clone()),
     };
     Ok(Beside { verdict, past, baseline, ..Beside::default() })
@@ -85,29 +82,4 @@ fn in_short(verdict: &gsh_verdict::verdict::Verdict) -> Verdict {
             .map(|w| format!("{}: {}, until {}, {} answers for it", w.id, w.state.word(), w.expires, w.owner))
             .collect(),
     }
-}
-
-/// Reads a run back from its ledger. One that is sealed and was changed since is refused.
-pub(crate) fn load(directory: &Path) -> Result<RunState, CliError> {
-    let path = directory.join(ledger::FILE_NAME);
-    let events = ledger::read(&path).map_err(|e| {
-        CliError::usage(format!("`{}` is no run directory that can be read", directory.display()))
-            .because(&e)
-            .hint("give the directory that `gsh run` printed; it holds ledger.jsonl")
-    })?;
-    let state = RunState::replay(&events)
-        .map_err(|e| CliError::usage(format!("`{}` is damaged", path.display())).because(&e))?;
-    // Last, because what breaks the form says where.
-    crate::inputs::sealed(directory)?;
-    Ok(state)
-}
-
-/// Reads runs of one plan back and merges them.
-pub(crate) fn load_merged(directories: &[PathBuf]) -> Result<RunState, CliError> {
-    let runs = directories.iter().map(|d| load(d)).collect::<Result<Vec<_>, _>>()?;
-    merge(runs).map_err(|e| {
-        CliError::usage("these runs are not parts of one")
-            .because(&e)
-            .hint("give runs of one plan, made by one gsh: its shards, or repetitions of a shard")
-    })
 }

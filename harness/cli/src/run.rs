@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::args::{self, Gsh, RunFormat};
 use crate::error::CliError;
-use crate::report::load;
+use crate::read;
 use crate::resume;
 use crate::settings::{settings, spending};
 use crate::signals::Listening;
@@ -61,8 +61,8 @@ impl Memory {
     /// Where a history was given.
     fn of(args: &args::Run) -> Result<Option<Self>, CliError> {
         let Some(folder) = &args.selected.night.history else { return Ok(None) };
-        let history = crate::history::read(folder)?;
-        Ok(Some(Self { history, matrix: crate::plan::read(&args.selected.matrix)? }))
+        let history = read::history(folder)?;
+        Ok(Some(Self { history, matrix: read::matrix(&args.selected.matrix)? }))
     }
 }
 
@@ -226,11 +226,11 @@ async fn conduct(ready: Ready, format: RunFormat, all: &Gsh, stop: Stop) -> Resu
 /// Seals the ledger and gives the verdict that it stands for.
 fn concluded(directory: &Path, format: RunFormat) -> Result<Exit, CliError> {
     // Where it cannot be written the gate will say that the ledger is not sealed.
-    if let Err(e) = crate::inputs::seal(directory) {
+    if let Err(e) = crate::seal::seal(directory) {
         say(&format!("cannot seal the ledger: {e}"));
     }
     // The verdict comes from the record on disk, as it will for whoever reads it next year.
-    let recorded = load(directory)?;
+    let recorded = read::run(directory)?;
     match format {
         RunFormat::Text => {
             let _nobody = writeln!(std::io::stdout().lock(), "{}", directory.display());
@@ -288,14 +288,8 @@ impl Reports {
         let affordable = self.last.is_none_or(|(at, took)| took < Self::LONG || at.elapsed() > took * 20);
         always || (affordable && matches!(kind, EventKind::SubjectFinished { .. }))
     }
-}
 
-impl Observer for Reports {
-    fn recorded(&mut self, event: &Event, state: &RunState) {
-        if !self.is_due(&event.kind) {
-            return;
-        }
-        let begun = Instant::now();
+    fn write(&mut self, state: &RunState) {
         if let Some(memory) = &self.memory {
             self.beside.past = Past::of(&memory.history, state, &memory.matrix);
             self.beside.baseline = self.beside.past.as_ref().and_then(|p| p.last_green.clone());
@@ -310,6 +304,16 @@ impl Observer for Reports {
                 say(&format!("cannot write {}: {e}; `gsh report` can render the ledger later", target.display()));
             }
         }
+    }
+}
+
+impl Observer for Reports {
+    fn recorded(&mut self, event: &Event, state: &RunState) {
+        if !self.is_due(&event.kind) {
+            return;
+        }
+        let begun = Instant::now();
+        self.write(state);
         self.last = Some((Instant::now(), begun.elapsed()));
     }
 

@@ -42,10 +42,7 @@ pub(crate) struct ClusterSettings {
 impl ClusterSettings {
     /// Reads the files that the arguments name.
     pub(crate) fn read(args: &args::Run) -> Result<Self, CliError> {
-        let read = |path: &PathBuf| {
-            std::fs::read_to_string(path)
-                .map_err(|e| CliError::usage(format!("cannot read `{}`", path.display())).because(&e))
-        };
+        let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|e| CliError::unreadable(path, &e));
         let certificate = match (&args.tls_cert, &args.tls_key, &args.tls_domain) {
             (Some(cert), Some(key), Some(domain)) => {
                 let given = GivenCertificate {

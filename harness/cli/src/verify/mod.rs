@@ -44,7 +44,7 @@ use self::ssh::Ssh;
 use self::target::Target;
 use crate::error::CliError;
 use crate::gsh::{start_log, with_runtime};
-use crate::report::load;
+use crate::read;
 use crate::run::new_run_id;
 use crate::signals::Listening;
 use crate::terminal::say;
@@ -137,7 +137,7 @@ async fn verify(args: &Verify) -> Result<Exit, CliError> {
     if let Some(lost) = &end.ledger_lost {
         return Err(CliError::inconclusive("the ledger was lost on the way, so there is no verdict").because(lost));
     }
-    let state = load(directory.path())?;
+    let state = read::run(directory.path())?;
     for (name, format) in Format::ALL.into_iter().filter_map(|f| Some((f.file_name()?, f))) {
         // Only a convenience beside the ledger, which is there.
         let _convenience = crate::whole::write_whole(&directory.path().join(name), render(format, &state).as_bytes());

@@ -42,10 +42,7 @@ impl Target {
     /// Usage when there is no way to a cluster or no Gitpod in it; inconclusive when it cannot be looked at.
     pub(crate) async fn find(args: &Verify, mode: Mode) -> Result<Self, CliError> {
         let ca = match &args.ca {
-            Some(path) => Some(
-                std::fs::read_to_string(path)
-                    .map_err(|e| CliError::usage(format!("cannot read `{}`", path.display())).because(&e))?,
-            ),
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|e| CliError::unreadable(path, &e))?),
             None => None,
         };
         let way = Way { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
