@@ -1,7 +1,8 @@
 //! A run whose process is killed outright, at any event: its successor goes on where it stopped, or a sweep removes what
 //! it left. The account is an emulation that lives on, as the real one does.
 //!
-//! Without more said, a few deaths are tried. All of them: `GSH_DEATHS=all cargo nextest run --profile deaths -p gsh --test it death`.
+//! Without more said, a few deaths are tried. All of them:
+//! `GSH_DEATHS=all cargo nextest run --profile deaths -p gsh --test it death`; those from the 150th event on: `GSH_DEATHS=150`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -79,18 +80,35 @@ fn gsh(account: &Account, program: &Program, args: &[&str]) -> Ended {
     program.ended(account.command(program).args(args).output().expect("gsh starts"))
 }
 
+/// How far the ledger of a run had come when it died.
+struct Came {
+    planned: bool,
+    finished: bool,
+}
+
+impl Came {
+    fn of(program: &Program) -> Self {
+        let has = |wanted: fn(&EventKind) -> bool| events(program).iter().any(|e| wanted(&e.kind));
+        Self {
+            planned: has(|kind| matches!(kind, EventKind::RunPlanned { .. })),
+            finished: has(|kind| matches!(kind, EventKind::RunFinished)),
+        }
+    }
+}
+
 /// What must hold after somebody went on with it.
-fn examine_resumed(n: usize, account: &Account, program: &Program, ended: &Ended, planned: bool) {
+fn examine_resumed(n: usize, account: &Account, program: &Program, ended: &Ended, came: &Came) {
     let shown = format!("killed after {n} events: {}", ended.stderr);
     assert_eq!(account.there(), Vec::<String>::new(), "{shown}");
-    if !planned {
+    if !came.planned {
         assert_eq!(ended.code, 2, "there was nothing to go on with; {shown}");
         return;
     }
     assert_eq!(ended.code, 0, "{shown}");
     let events = events(program);
     let state = RunState::replay(&events).expect("one legal ledger");
-    assert_eq!(state.resumed.len(), 1, "{shown}");
+    // One that only had its reports to write yet is not gone on with; they are written.
+    assert_eq!(state.resumed.len(), usize::from(!came.finished), "{shown}");
     assert!(state.finished.is_some() && state.inventory == Some(Vec::new()), "{shown}");
     assert!(state.outcomes().all(|(_, _, o)| o == Outcome::Passed), "{shown}");
     let mut ends: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -125,26 +143,22 @@ fn examine_swept(n: usize, account: &Account, program: &Program, run: &str, plan
     assert!(planned || report.stderr.contains("ends before its plan"), "{}; {shown}", report.stderr);
 }
 
-fn planned(program: &Program) -> bool {
-    events(program).iter().any(|e| matches!(e.kind, EventKind::RunPlanned { .. }))
-}
-
 /// One death, twice: gone on with, and swept. Says whether the run lived that long.
 fn death(account: &Account, n: usize) -> bool {
     let program = Program::new();
     if !killed_after(n, account, &program) {
         return false;
     }
-    let planned_at_death = planned(&program);
+    let came = Came::of(&program);
     let out = program.out().display().to_string();
     let resumed = gsh(account, &program, &["run", "--provider", "hetzner", "--resume", &out, "--quiet"]);
-    examine_resumed(n, account, &program, &resumed, planned_at_death);
+    examine_resumed(n, account, &program, &resumed, &came);
 
     let program = Program::new();
     if killed_after(n, account, &program) {
         let first = events(&program).into_iter().next();
         if let Some(Event { kind: EventKind::RunStarted { run, .. }, .. }) = first {
-            examine_swept(n, account, &program, run.as_str(), planned(&program));
+            examine_swept(n, account, &program, run.as_str(), Came::of(&program).planned);
         }
     }
     true
@@ -152,21 +166,25 @@ fn death(account: &Account, n: usize) -> bool {
 
 #[test]
 fn a_run_that_was_killed_is_gone_on_with_or_swept_and_leaves_nothing() {
-    let all = std::env::var_os("GSH_DEATHS").is_some_and(|v| v == "all");
+    let first = match std::env::var_os("GSH_DEATHS").and_then(|v| v.into_string().ok()).as_deref() {
+        None => None,
+        Some("all") => Some(1),
+        Some(from) => Some(from.parse().expect("GSH_DEATHS is `all` or the number of the first event")),
+    };
     let account = Account::start(HEALTHY);
-    if !all {
+    let Some(first) = first else {
         let lived = SOME.iter().filter(|n| death(&account, **n)).count();
         assert!(lived >= 3, "only {lived} of {} deaths came before the end", SOME.len());
         return;
-    }
+    };
     drop(account);
-    let points = every_death();
-    assert!(points > 90, "a run of three cells has only {points} events");
+    let points = every_death(first);
+    assert!(first + points > 90, "a run of three cells has only {points} events from {first} on");
 }
 
 /// Dies at one event after the other until runs end before that, with an account for each of a few that try. Says at how many.
-fn every_death() -> usize {
-    let (next, lived, over) = (AtomicUsize::new(1), AtomicUsize::new(0), AtomicBool::new(false));
+fn every_death(first: usize) -> usize {
+    let (next, lived, over) = (AtomicUsize::new(first), AtomicUsize::new(0), AtomicBool::new(false));
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..TRYING {
@@ -190,6 +208,35 @@ fn every_death() -> usize {
     writeln!(std::io::stderr(), "death matrix: {points} points, each resumed and swept, {:.0?}", began.elapsed())
         .expect("stderr");
     points
+}
+
+/// The last thing that a process writes is the seal: whoever died before it may not have come to its last reports.
+#[test]
+fn a_run_that_died_before_its_last_reports_gets_them_and_a_changed_one_is_refused() {
+    let program = Program::new();
+    let matrix = program.matrix(&[("size", &["single"])]).display().to_string();
+    let ended = program.run(&["--cover", "full", "--scenario", "node-conformance", "--matrix", &matrix]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (out, reports) = (program.out(), ["results.json", "junit.xml", "summary.md", "report.html"]);
+    let whole = reports.map(|name| ended.file(name));
+    for name in reports {
+        std::fs::write(out.join(name), "of the last subject but one").expect("a file");
+    }
+    std::fs::remove_file(out.join("ledger.sha256")).expect("the seal");
+    let resume = || program.gsh(&["run", "--resume", &out.display().to_string()]);
+    let resumed = resume();
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert!(out.join("ledger.sha256").exists(), "{}", resumed.stderr);
+    assert_eq!(reports.map(|name| ended.file(name)), whole, "as if it had lived");
+
+    let path = out.join(ledger::FILE_NAME);
+    let ledger = std::fs::read_to_string(&path).expect("the ledger");
+    let changed = ledger.replacen("\"version\":\"0.", "\"version\":\"9.", 1);
+    assert_ne!(changed, ledger);
+    std::fs::write(&path, changed).expect("a file");
+    let refused = resume();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("sealed"), "nobody seals what was changed: {}", refused.stderr);
 }
 
 #[test]
@@ -254,6 +301,7 @@ fn a_resumption_that_is_stopped_or_refused_before_it_goes_on_leaves_the_run_as_i
     assert!(refused.stderr.contains("\nerror: token: "), "{}", refused.stderr);
 
     assert_eq!((ledger(), account.there()), (written, before), "nothing was recorded, ordered or removed");
+    let came = Came::of(&program);
     let resumed = gsh(&account, &program, &args);
-    examine_resumed(SOME[0], &account, &program, &resumed, planned(&program));
+    examine_resumed(SOME[0], &account, &program, &resumed, &came);
 }

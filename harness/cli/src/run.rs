@@ -76,6 +76,11 @@ pub(crate) async fn run(args: &args::Run, all: &Gsh) -> Result<Exit, CliError> {
             let recorded = resume::open(directory)?;
             if recorded.state.finished.is_some() {
                 say("the run is finished: there is nothing to go on with");
+                // The seal is the last thing that a process writes: without it that one may not have come to its reports.
+                let (_, sealed) = crate::seal::sealed(&recorded.directory)?;
+                if !sealed {
+                    Reports::of(&recorded.directory, Memory::of(args)?).write(&recorded.state);
+                }
                 return concluded(&recorded.directory, args.format);
             }
             let run = recorded.header.run.clone();
