@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::time::Instant;
 
 use gsh_model::outcome::Blame;
@@ -65,12 +66,33 @@ const LONGEST: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`WaitError`]; a time-out names what was awaited and the last thing seen.
-pub async fn until<T, F, Fut>(cx: &Cx, what: &str, patience: Duration, mut probe: F) -> Result<T, WaitError>
+pub async fn until<T, F, Fut>(cx: &Cx, what: &str, patience: Duration, probe: F) -> Result<T, WaitError>
 where
     T: Send,
     F: FnMut() -> Fut + Send,
     Fut: Future<Output = Result<Progress<T>, Failure>> + Send,
 {
+    until_woken(cx, what, patience, futures::stream::pending(), probe).await
+}
+
+/// As [`until`], and looks at once whenever `woken` says that something has changed. It only shortens the pauses: one that
+/// says nothing any more, or ends, makes no difference to what is waited for.
+///
+/// # Errors
+/// [`WaitError`]; a time-out names what was awaited and the last thing seen.
+pub async fn until_woken<T, F, Fut>(
+    cx: &Cx,
+    what: &str,
+    patience: Duration,
+    woken: impl Stream<Item = ()> + Send + Unpin,
+    mut probe: F,
+) -> Result<T, WaitError>
+where
+    T: Send,
+    F: FnMut() -> Fut + Send,
+    Fut: Future<Output = Result<Progress<T>, Failure>> + Send,
+{
+    let mut woken = woken.fuse();
     let deadline = cx.deadline().min(Instant::now() + patience);
     let mut last = "nothing yet".to_owned();
     let mut pause = FIRST;
@@ -92,17 +114,20 @@ where
             Ok(Some(Ok(Progress::Ready(value)))) => return Ok(value),
             Ok(Some(Ok(Progress::NotYet(seen)))) => last = seen,
         }
-        if Instant::now() + pause >= deadline {
-            tokio::select! {
-                () = tokio::time::sleep_until(deadline) => {}
-                () = cx.stopped() => return Err(WaitError::Stopped { what: what.to_owned() }),
-            }
-            return Err(WaitError::TimedOut { what: what.to_owned(), patience, last });
-        }
+        let next = Instant::now() + pause;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep_until(next.min(deadline)) => {
+                if next >= deadline {
+                    return Err(WaitError::TimedOut { what: what.to_owned(), patience, last });
+                }
+                pause = (pause * 3 / 2).min(LONGEST);
+            }
+            // Much may change at once: what has come by now is one change.
+            Some(()) = woken.next() => {
+                while let Some(Some(())) = woken.next().now_or_never() {}
+                pause = FIRST;
+            }
             () = cx.stopped() => return Err(WaitError::Stopped { what: what.to_owned() }),
         }
-        pause = (pause * 3 / 2).min(LONGEST);
     }
 }

@@ -283,7 +283,9 @@ impl Workspace {
         };
         let passing = &passing;
         let settled = Instant::now() + LATE_START;
-        let ended = wait::until(cx, &what, patience, || async {
+        // A change is a reason to look, no more: a subscription has no snapshot and may break unnoticed.
+        let changes = self.wsman.subscribe(self.launch.filter()).map(drop);
+        let ended = wait::until_woken(cx, &what, patience, changes, || async {
             // Asking again is harmless, and it must be done: ws-manager says yes for a workspace that it does not know yet.
             if !heard.load(Ordering::Relaxed) {
                 match self.wsman.stop(self.instance(), StopWorkspacePolicy::Normally).await {
