@@ -64,13 +64,14 @@ const IMPORTS: &[(&str, &[&str], &[&str])] = &[
     ("gsh-engine", &["gsh-model"], &["hcloud", "russh", "tonic", "junit-report", "clap", "reqwest"]),
     ("gsh-ssh", &["gsh-model"], &["kube", "hcloud", "tonic", "clap"]),
     ("gsh-wsman", &[], &["tokio", "tonic", "kube", "russh", "hcloud", "clap"]),
-    ("gsh-gitpod", &["gsh-model", "gsh-engine", "gsh-wsman"], &["hcloud", "russh", "clap", "junit-report"]),
+    ("gsh-kube", &["gsh-model", "gsh-engine"], &["hcloud", "russh", "tonic", "clap", "junit-report", "reqwest"]),
+    ("gsh-gitpod", &["gsh-model", "gsh-engine", "gsh-wsman", "gsh-kube"], &["hcloud", "russh", "clap", "junit-report"]),
     (
         "gsh-look",
         &["gsh-model", "gsh-engine", "gsh-gitpod", "gsh-ssh"],
         &["hcloud", "russh", "tonic", "clap", "junit-report", "reqwest"],
     ),
-    ("gsh-providers", &["gsh-model", "gsh-engine", "gsh-ssh"], &["russh", "tonic", "clap", "junit-report"]),
+    ("gsh-providers", &["gsh-model", "gsh-engine", "gsh-ssh", "gsh-kube"], &["russh", "tonic", "clap", "junit-report"]),
     (
         "gsh-scenarios",
         &["gsh-model", "gsh-engine", "gsh-gitpod", "gsh-look", "gsh-ssh"],

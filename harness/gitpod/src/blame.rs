@@ -11,12 +11,12 @@ use gsh_wsman::workspace::{WorkspaceConditions, WorkspaceStatus};
 use serde_json::Value;
 use tonic::{Code, Status};
 
-use crate::api;
 use crate::exec;
-use crate::follow::View;
 use crate::install::{errand, judge, ready, trouble, verdict};
 use crate::wsman::error::WsmanError;
 use crate::wsman::{watcher, workspace};
+use gsh_kube::api;
+use gsh_kube::follow::View;
 
 const CHECK: &str = "GSH-INS-008";
 

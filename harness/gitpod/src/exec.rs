@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::AttachParams;
 use rand::Rng;
 
-use crate::api;
 use crate::streams::Streams;
+use gsh_kube::api;
 
 /// Where the tools of a workspace are mounted.
 const LIFT: [&str; 2] = ["/.supervisor/workspacekit", "lift"];

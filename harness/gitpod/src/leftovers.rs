@@ -13,10 +13,10 @@ use gsh_model::outcome::Blame;
 use kube::core::params::ListParams;
 use serde_json::Value;
 
-use crate::api::{self, Api, Kind};
 use crate::probe::Probe;
 use crate::stores::Word;
 use crate::wsman::{Launch, RUN_ANNOTATION, Workspace, WsManager};
+use gsh_kube::api::{self, Api, Kind};
 
 const CHECK: &str = "GSH-ATT-003";
 /// How long one workspace may take to go, its backup included.

@@ -3,13 +3,9 @@
 //!
 //! Nothing here knows who lent the cluster, and nothing here knows whether the world outside is emulated.
 
-mod api;
 pub mod blame;
 pub mod certificate;
 pub mod exec;
-pub mod follow;
-#[cfg(test)]
-mod follow_tests;
 pub mod http;
 #[cfg(test)]
 mod http_tests;

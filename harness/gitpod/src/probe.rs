@@ -15,14 +15,14 @@ use gsh_engine::provider::Cluster;
 use gsh_engine::wait::{self, Progress};
 use gsh_model::outcome::Blame;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachParams, DeleteParams, PostParams};
+use kube::api::{Api, AttachParams, DeleteParams, PostParams, WatchParams};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, Join};
 use tokio::net::TcpListener;
 
-use crate::api;
 use crate::pull::{self, Complaint};
 use crate::streams::{self, Reader, Streams, Writer};
+use gsh_kube::api;
 
 /// The image: `nc` and `httpd` on a megabyte or two.
 pub const IMAGE: &str = "docker.io/library/busybox:1.36";
@@ -96,7 +96,13 @@ impl Probe {
             Ok(_) => {}
             Err(e) => return Err(api::failure(&e, Blame::Harness, check, &what)),
         }
-        let running = wait::until(cx, &what, START, || async {
+        // Its changes only shorten the pauses: whatever becomes of the watch, the pod itself is looked at.
+        let this = WatchParams::default().fields(&format!("metadata.name={}", self.name));
+        let changes = match self.pods.watch(&this, "0").await {
+            Ok(changes) => changes.map(drop).boxed(),
+            Err(_) => futures::stream::pending().boxed(),
+        };
+        let running = wait::until_woken(cx, &what, START, changes, || async {
             let pod = self.pods.get_opt(&self.name).await;
             let pod = pod.map_err(|e| api::failure(&e, Blame::Harness, check, &what))?;
             let seen = match progress(pod.as_ref()) {

@@ -8,8 +8,8 @@ use gsh_model::outcome::Blame;
 use serde_json::Value;
 
 use super::manifest::Manifest;
-use crate::api::{self, Api};
-use crate::follow::name_of;
+use gsh_kube::api::{self, Api};
+use gsh_kube::follow::name_of;
 
 /// Requests under way at once. An API server on a small node answers no faster to more.
 const AT_ONCE: usize = 8;

@@ -18,8 +18,8 @@ use tokio::io::AsyncReadExt;
 
 use super::prepare::{ACCOUNT, NAMESPACE, put};
 use super::trouble;
-use crate::api::{self, Api, Kind};
-use crate::follow::{Follow, Scope, View, name_of};
+use gsh_kube::api::{self, Api, Kind};
+use gsh_kube::follow::{Follow, Scope, View, name_of};
 
 const CONFIG_MAP: &str = "gsh-installer-config";
 const CONFIG_FILE: &str = "gitpod.config.yaml";

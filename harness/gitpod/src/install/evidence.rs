@@ -9,8 +9,8 @@ use kube::core::subresource::LogParams;
 use serde_json::Value;
 
 use super::judge;
-use crate::api::{Api, Kind};
-use crate::follow::{View, name_of};
+use gsh_kube::api::{Api, Kind};
+use gsh_kube::follow::{View, name_of};
 
 /// At most so many logs; a cluster where everything fails fails for one reason.
 const LOGS: usize = 6;

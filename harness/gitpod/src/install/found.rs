@@ -10,7 +10,7 @@ use gsh_model::outcome::Blame;
 use serde_json::Value;
 
 use super::hostkey;
-use crate::api::{self, Api, Kind};
+use gsh_kube::api::{self, Api, Kind};
 
 /// Workspace image that the server falls back to when the configuration names none.
 pub(crate) const DEFAULT_WORKSPACE_IMAGE: &str = "docker.io/gitpod/workspace-full:latest";

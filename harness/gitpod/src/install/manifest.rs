@@ -4,8 +4,8 @@ use gsh_engine::failure::Failure;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::api::Kind;
-use crate::follow::name_of;
+use gsh_kube::api::Kind;
+use gsh_kube::follow::name_of;
 
 /// The rendered objects, in the installer's order.
 #[derive(Debug, Clone, Default, PartialEq)]

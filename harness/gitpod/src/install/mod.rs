@@ -38,11 +38,11 @@ use self::errand::{Errand, Tool};
 pub(crate) use self::found::{decoded, secret};
 use self::manifest::Manifest;
 use self::prepare::NAMESPACE;
-use crate::api::Api;
-use crate::follow::Follow;
 use crate::http::Front;
 use crate::settings::Settings;
 use crate::stores::given;
+use gsh_kube::api::Api;
+use gsh_kube::follow::Follow;
 
 /// Installs Gitpod.
 #[derive(Debug, Clone)]
@@ -111,7 +111,7 @@ impl GitpodInstaller {
         let awaited = ready::Awaited::from(manifest);
         let mut follow = Follow::start(cx, api, "GSH-INS-008", ready::scopes()).await?;
         let what = format!("{} things that the installer rendered are ready", awaited.len());
-        let judge = |view: &crate::follow::View| ready::all(view, &awaited, patience.crashes, "GSH-INS-008");
+        let judge = |view: &gsh_kube::follow::View| ready::all(view, &awaited, patience.crashes, "GSH-INS-008");
         let applying = cx.check(
             "GSH-INS-007",
             "every object is accepted by the API",

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::judge::{self, State};
 use super::{evidence, trouble};
-use crate::api::{self, Api};
-use crate::follow::{Follow, Scope, View};
+use gsh_kube::api::{self, Api};
+use gsh_kube::follow::{Follow, Scope, View};
 
 /// Namespace of Gitpod, as its own packaging names it.
 pub(crate) const NAMESPACE: &str = "gitpod";
@@ -32,7 +32,7 @@ const DEFINITIONS: [&str; 4] = [
 
 /// Applies one object; a refusal is our mistake, because these objects are ours.
 pub(crate) async fn put(cx: &Cx, api: &Api, check: &'static str, object: &Value) -> Result<(), Failure> {
-    let what = format!("{} `{}` is applied", object["kind"].as_str().unwrap_or("?"), crate::follow::name_of(object));
+    let what = format!("{} `{}` is applied", object["kind"].as_str().unwrap_or("?"), gsh_kube::follow::name_of(object));
     api::patiently(cx, &what, Blame::Harness, check, || api.apply(object)).await?;
     Ok(())
 }

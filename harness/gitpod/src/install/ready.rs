@@ -13,7 +13,7 @@ use super::judge::{self, State};
 use super::manifest::Manifest;
 use super::prepare::NAMESPACE;
 use super::trouble;
-use crate::follow::{Scope, View, name_of};
+use gsh_kube::follow::{Scope, View, name_of};
 
 /// Labels that Gitpod's own daemons put on a node once workspaces can run there.
 const READY_LABELS: [&str; 2] = ["gitpod.io/ws-daemon_ready_ns_gitpod", "gitpod.io/registry-facade_ready_ns_gitpod"];

@@ -103,7 +103,7 @@ pub(crate) fn still_pulling(pod: &Value) -> Option<&str> {
 
 /// What is wrong with a pod, if waiting will not help; `crashes` restarts of one container are too many.
 pub fn of_pod(pod: &Value, crashes: u64) -> Option<Trouble> {
-    let name = crate::follow::name_of(pod);
+    let name = gsh_kube::follow::name_of(pod);
     let status = &pod["status"];
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return None;

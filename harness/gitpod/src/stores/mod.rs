@@ -18,8 +18,8 @@ use gsh_engine::secret::Secret;
 use gsh_model::outcome::Blame;
 use serde_json::Value;
 
-use crate::api::{self, Api, Kind};
 use crate::install::{decoded, secret};
+use gsh_kube::api::{self, Api, Kind};
 
 /// Where a component is configured, and for which check it is read.
 struct Place<'a> {

@@ -74,10 +74,10 @@ pub(crate) fn forward(client: kube::Client, namespace: &str) -> Dial {
         let pods = pods.clone();
         async move {
             let list = pods.list(&ListParams::default().labels("app=gitpod,component=ws-manager")).await;
-            let list = list.map_err(|e| TunnelError::Api(crate::api::text(&e)))?;
+            let list = list.map_err(|e| TunnelError::Api(gsh_kube::api::text(&e)))?;
             let name = list.items.into_iter().find(is_ready).and_then(|p| p.metadata.name).ok_or(TunnelError::NoPod)?;
             let forward = pods.portforward(&name, &[PORT]).await;
-            let mut forward = forward.map_err(|e| TunnelError::Api(crate::api::text(&e)))?;
+            let mut forward = forward.map_err(|e| TunnelError::Api(gsh_kube::api::text(&e)))?;
             let error = forward.take_error(PORT);
             let stream = forward.take_stream(PORT).ok_or_else(|| TunnelError::Port("no stream".to_owned()))?;
             // What kubelet has to say about the port comes at once, if it comes.

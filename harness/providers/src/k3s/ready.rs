@@ -1,17 +1,17 @@
 //! Whether the machines are a cluster: the API answers, every node is Ready, the packaged add-ons are available, and
 //! Traefik is not there to take the site's ports.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gsh_engine::cx::Cx;
 use gsh_engine::failure::{Failure, chain};
-use gsh_engine::wait::{self, Progress};
+use gsh_engine::wait::{self, Progress, WaitError};
+use gsh_kube::follow::{Follow, Scope, View};
 use gsh_model::outcome::Blame;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Service};
 use kube::Api;
-use kube::api::ListParams;
+use serde_json::Value;
+use tokio::time::Instant;
 
 /// What k3s brings and Gitpod needs.
 const ADD_ONS: [&str; 3] = ["coredns", "local-path-provisioner", "metrics-server"];
@@ -46,21 +46,12 @@ pub async fn nodes(
     patience: Duration,
     late: Blame,
 ) -> Result<Vec<Node>, Failure> {
-    let silent = AtomicBool::new(false);
-    let silent = &silent;
-    let api: Api<Node> = Api::all(client.clone());
     let what = format!("{} Ready nodes", names.len());
-    let ended = wait::until(cx, &what, patience, || async {
-        let listed = api.list(&ListParams::default()).await;
-        silent.store(listed.is_err(), Ordering::Relaxed);
-        let listed = match listed {
-            Ok(list) => list.items,
-            Err(e) => return Ok(Progress::NotYet(chain(&e))),
-        };
+    let judge = |view: &View| {
         let mut ours = Vec::new();
         let mut missing = Vec::new();
         for name in names {
-            match listed.iter().find(|n| n.metadata.name.as_deref() == Some(*name)) {
+            match view.get("Node", name) {
                 None => missing.push(format!("{name}: not joined")),
                 Some(node) => match not_ready(node) {
                     Some(why) => missing.push(format!("{name}: {why}")),
@@ -68,25 +59,29 @@ pub async fn nodes(
                 },
             }
         }
-        Ok(if missing.is_empty() {
+        if missing.is_empty() {
             Progress::Ready(ours)
         } else {
             Progress::NotYet(format!("{} ({})", ours.len(), missing.join(", ")))
-        })
-    })
-    .await;
+        }
+    };
     // Nodes that stay away are the template's; an API that falls silent is not.
-    let late = if silent.load(Ordering::Relaxed) { Blame::Environment } else { late };
-    ended.map_err(|e| e.blame(late, "GSH-K3S-003"))
+    let check = "GSH-K3S-003";
+    let ready = watched(cx, client, (check, late), &Scope::new("v1", "Node", ""), &what, patience, judge).await?;
+    let typed = ready.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+    typed.map_err(|e| Failure::environment(check, what, "a Node that cannot be read").because(&e))
 }
 
-fn not_ready(node: &Node) -> Option<String> {
-    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
-    match conditions.into_iter().flatten().find(|c| c.type_ == "Ready") {
-        Some(ready) if ready.status == "True" => None,
-        Some(ready) => Some(format!("NotReady, {}", ready.reason.as_deref().unwrap_or("no reason given"))),
+fn not_ready(node: &Value) -> Option<String> {
+    match condition(node, "Ready") {
+        Some(ready) if ready["status"] == "True" => None,
+        Some(ready) => Some(format!("NotReady, {}", ready["reason"].as_str().unwrap_or("no reason given"))),
         None => Some("no status yet".to_owned()),
     }
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == kind)
 }
 
 /// Waits until the packaged add-ons are available.
@@ -94,27 +89,49 @@ fn not_ready(node: &Node) -> Option<String> {
 /// # Errors
 /// When they are not in time.
 pub async fn add_ons(cx: &Cx, client: &kube::Client, patience: Duration) -> Result<(), Failure> {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), "kube-system");
     let what = format!("{} to be available", ADD_ONS.join(", "));
-    wait::until(cx, &what, patience, || async {
-        let listed = match api.list(&ListParams::default()).await {
-            Ok(list) => list.items,
-            Err(e) => return Ok(Progress::NotYet(chain(&e))),
-        };
+    let judge = |view: &View| {
         let available = |name: &str| {
-            let deployment = listed.iter().find(|d| d.metadata.name.as_deref() == Some(name));
-            let conditions = deployment.and_then(|d| d.status.as_ref()).and_then(|s| s.conditions.as_ref());
-            conditions.into_iter().flatten().any(|c| c.type_ == "Available" && c.status == "True")
+            let condition = view.get("Deployment", name).and_then(|d| condition(d, "Available"));
+            condition.is_some_and(|c| c["status"] == "True")
         };
         let missing: Vec<&str> = ADD_ONS.into_iter().filter(|name| !available(name)).collect();
-        Ok(if missing.is_empty() {
+        if missing.is_empty() {
             Progress::Ready(())
         } else {
             Progress::NotYet(format!("not available: {}", missing.join(", ")))
-        })
-    })
-    .await
-    .map_err(|e| e.blame(Blame::Environment, "GSH-K3S-004"))
+        }
+    };
+    let scope = Scope::new("apps/v1", "Deployment", "kube-system");
+    watched(cx, client, ("GSH-K3S-004", Blame::Environment), &scope, &what, patience, judge).await
+}
+
+/// Waits by watching. An API that falls silent is given as long to come back as there is patience at all: with several
+/// control planes it goes away for a moment while they find together.
+async fn watched<T: Send>(
+    cx: &Cx,
+    client: &kube::Client,
+    (check, late): (&'static str, Blame),
+    scope: &Scope,
+    what: &str,
+    patience: Duration,
+    judge: impl Fn(&View) -> Progress<T> + Send,
+) -> Result<T, Failure> {
+    let cx = cx.within(patience);
+    let comes_back =
+        |failure: &Failure| !failure.stopped && failure.blame == Blame::Environment && Instant::now() < cx.deadline();
+    loop {
+        let mut follow = match Follow::of(&cx, client, check, vec![scope.clone()]).await {
+            Ok(follow) => follow,
+            Err(failure) if comes_back(&failure) => continue,
+            Err(failure) => return Err(failure),
+        };
+        match follow.until(what, patience, |view| Ok(judge(view))).await {
+            Ok(ready) => return Ok(ready),
+            Err(WaitError::Gone(failure)) if comes_back(&failure) => {}
+            Err(e) => return Err(e.blame(if follow.is_silent() { Blame::Environment } else { late }, check)),
+        }
+    }
 }
 
 /// That nothing of Traefik is there.

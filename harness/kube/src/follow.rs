@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll, StreamExt};
@@ -23,9 +25,9 @@ use crate::api::{self, Api, BRIEF_OUTAGE, Kind};
 /// What to follow.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    pub(crate) kind: Kind,
-    pub(crate) namespace: Option<String>,
-    pub(crate) labels: Option<String>,
+    kind: Kind,
+    namespace: Option<String>,
+    labels: Option<String>,
 }
 
 impl Scope {
@@ -37,7 +39,9 @@ impl Scope {
         Self { kind, namespace, labels: None }
     }
 
-    pub(crate) fn labelled(mut self, selector: impl Into<String>) -> Self {
+    /// Only those that this selector chooses.
+    #[must_use]
+    pub fn labelled(mut self, selector: impl Into<String>) -> Self {
         self.labels = Some(selector.into());
         self
     }
@@ -58,16 +62,17 @@ impl View {
     }
 
     /// The object, or its last state if it was deleted since we look: finished Jobs remove themselves.
-    pub(crate) fn ever(&self, kind: &str, name: &str) -> Option<&Value> {
+    pub fn ever(&self, kind: &str, name: &str) -> Option<&Value> {
         self.get(kind, name).or_else(|| self.gone.get(kind)?.get(name))
     }
 
     /// Every object of a kind, by name.
-    pub(crate) fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
+    pub fn all(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.live.get(kind).into_iter().flat_map(BTreeMap::values)
     }
 
-    pub(crate) fn put(&mut self, kind: &str, object: Value) {
+    /// Puts an object in place of what was seen of it before.
+    pub fn put(&mut self, kind: &str, object: Value) {
         let name = name_of(&object);
         self.live.entry(kind.to_owned()).or_default().insert(name, object);
     }
@@ -93,7 +98,8 @@ impl View {
     }
 }
 
-pub(crate) fn name_of(object: &Value) -> String {
+/// The name of an object; empty where it has none.
+pub fn name_of(object: &Value) -> String {
     object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
@@ -108,6 +114,8 @@ pub struct Follow<'a> {
     cx: &'a Cx,
     check: &'static str,
     view: View,
+    /// Of each scope, whether the API answers nothing about it at the moment.
+    silent: Vec<Arc<AtomicBool>>,
     changes: SelectAll<BoxStream<'a, Result<Change, Failure>>>,
 }
 
@@ -126,27 +134,29 @@ impl<'a> Follow<'a> {
     }
 
     /// The same with our own words for requests.
-    pub(crate) async fn start(
-        cx: &'a Cx,
-        api: &Api,
-        check: &'static str,
-        scopes: Vec<Scope>,
-    ) -> Result<Follow<'a>, Failure> {
+    pub async fn start(cx: &'a Cx, api: &Api, check: &'static str, scopes: Vec<Scope>) -> Result<Follow<'a>, Failure> {
         let mut view = View::default();
         let mut changes = SelectAll::new();
-        let lists = scopes.iter().map(|scope| list(cx, api, check, scope));
+        let silent: Vec<Arc<AtomicBool>> = scopes.iter().map(|_| Arc::default()).collect();
+        let lists = scopes.iter().zip(&silent).map(|(scope, silent)| list(cx, api, check, scope, silent));
         let lists = futures::future::try_join_all(lists).await?;
-        for (scope, (items, version)) in scopes.into_iter().zip(lists) {
+        for ((scope, silent), (items, version)) in scopes.into_iter().zip(silent.iter().cloned()).zip(lists) {
             view.replace(&scope.kind.kind, items);
-            let feed = Feed { cx, api: api.clone(), check, scope, at: At::Version(version) };
+            let feed = Feed { cx, api: api.clone(), check, scope, at: At::Version(version), silent };
             changes.push(feed.changes().boxed());
         }
-        Ok(Self { cx, check, view, changes })
+        Ok(Self { cx, check, view, silent, changes })
     }
 
     /// What was seen last.
-    pub(crate) fn view(&self) -> &View {
+    pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Whether the API does not answer at the moment, so that what was seen last may be old.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent.iter().any(|silent| silent.load(Ordering::Relaxed))
     }
 
     /// Judges now and after every change, until the judgement is ready or fails, patience or the context's deadline is
@@ -216,6 +226,7 @@ struct Feed<'a> {
     check: &'static str,
     scope: Scope,
     at: At,
+    silent: Arc<AtomicBool>,
 }
 
 impl<'a> Feed<'a> {
@@ -234,12 +245,12 @@ impl<'a> Feed<'a> {
         loop {
             match std::mem::replace(&mut self.at, At::Lost) {
                 At::Lost => {
-                    let (items, version) = list(self.cx, &self.api, self.check, &self.scope).await?;
+                    let (items, version) = list(self.cx, &self.api, self.check, &self.scope, &self.silent).await?;
                     self.at = At::Version(version);
                     return Ok(Change::Replaced(kind, items));
                 }
                 At::Version(version) => {
-                    self.at = watch(self.cx, &self.api, self.check, &self.scope, version).await?;
+                    self.at = watch(self.cx, &self.api, self.check, &self.scope, &self.silent, version).await?;
                 }
                 At::Watching(version, mut events) => match events.next().await {
                     Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
@@ -266,7 +277,14 @@ impl<'a> Feed<'a> {
 }
 
 /// Opens a watch; a refused version means that it is too old, so the next step lists again.
-async fn watch(cx: &Cx, api: &Api, check: &'static str, scope: &Scope, version: String) -> Result<At, Failure> {
+async fn watch(
+    cx: &Cx,
+    api: &Api,
+    check: &'static str,
+    scope: &Scope,
+    silent: &AtomicBool,
+    version: String,
+) -> Result<At, Failure> {
     let params = WatchParams { label_selector: scope.labels.clone(), ..WatchParams::default() };
     let what = format!("{} objects can be watched", scope.kind.kind);
     wait::until(cx, &what, BRIEF_OUTAGE, || {
@@ -277,6 +295,7 @@ async fn watch(cx: &Cx, api: &Api, check: &'static str, scope: &Scope, version: 
                 Ok(request) => api.client().request_events::<Value>(request).await,
                 Err(e) => Err(e),
             };
+            silent.store(opened.as_ref().is_err_and(api::is_transient), Ordering::Relaxed);
             match opened {
                 Ok(events) => Ok(Progress::Ready(At::Watching(version, Box::pin(events)))),
                 Err(e) if api::code(&e) == Some(410) => Ok(Progress::Ready(At::Lost)),
@@ -293,14 +312,22 @@ fn version_of(object: &Value) -> Option<String> {
     object["metadata"]["resourceVersion"].as_str().map(str::to_owned)
 }
 
-async fn list(cx: &Cx, api: &Api, check: &'static str, scope: &Scope) -> Result<(Vec<Value>, String), Failure> {
+async fn list(
+    cx: &Cx,
+    api: &Api,
+    check: &'static str,
+    scope: &Scope,
+    silent: &AtomicBool,
+) -> Result<(Vec<Value>, String), Failure> {
     let params = ListParams { label_selector: scope.labels.clone(), ..ListParams::default() };
     let what = format!("{} objects are listed", scope.kind.kind);
     // A kind whose definition is not there yet has no objects: the list is tried again until it exists.
     wait::until(cx, &what, BRIEF_OUTAGE, || {
         let answer = api.list(&scope.kind, scope.namespace.as_deref(), &params);
         async {
-            match answer.await {
+            let answer = answer.await;
+            silent.store(answer.as_ref().is_err_and(api::is_transient), Ordering::Relaxed);
+            match answer {
                 Ok(found) => Ok(Progress::Ready(found)),
                 Err(e) if api::is_transient(&e) || api::code(&e) == Some(404) => Ok(Progress::NotYet(api::text(&e))),
                 Err(e) => Err(api::failure(&e, Blame::Harness, check, &what)),

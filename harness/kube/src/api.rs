@@ -16,32 +16,33 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Who we are to server-side apply.
-pub(crate) const FIELD_MANAGER: &str = "gsh";
+pub const FIELD_MANAGER: &str = "gsh";
 
 /// How long an API server that does not answer is given to come back.
-pub(crate) const BRIEF_OUTAGE: Duration = Duration::from_secs(60);
+pub const BRIEF_OUTAGE: Duration = Duration::from_secs(60);
 
 /// A kind of object and where the API keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Kind {
+pub struct Kind {
     /// `v1`, `apps/v1`, ...
-    pub(crate) api_version: String,
+    pub api_version: String,
     /// `Pod`, `Deployment`, ...
-    pub(crate) kind: String,
+    pub kind: String,
 }
 
 impl Kind {
-    pub(crate) fn new(api_version: &str, kind: &str) -> Self {
+    /// By its names, `apps/v1` and `Deployment`.
+    pub fn new(api_version: &str, kind: &str) -> Self {
         Self { api_version: api_version.to_owned(), kind: kind.to_owned() }
     }
 
     /// The kind of an object that says it itself.
-    pub(crate) fn of(object: &Value) -> Option<Self> {
+    pub fn of(object: &Value) -> Option<Self> {
         Some(Self::new(object["apiVersion"].as_str()?, object["kind"].as_str()?))
     }
 
     /// Whether objects of this kind live in a namespace. Kinds that we do not know do.
-    pub(crate) fn namespaced(&self) -> bool {
+    pub fn namespaced(&self) -> bool {
         !matches!(
             self.kind.as_str(),
             "Namespace"
@@ -81,30 +82,28 @@ impl Kind {
 
 /// The API of one cluster.
 #[derive(Clone)]
-pub(crate) struct Api {
+pub struct Api {
     client: kube::Client,
 }
 
 impl Api {
-    pub(crate) fn new(client: kube::Client) -> Self {
+    /// Over a client that is ready for it.
+    pub fn new(client: kube::Client) -> Self {
         Self { client }
     }
 
-    pub(crate) fn client(&self) -> &kube::Client {
+    /// The client below, for what is no object.
+    pub fn client(&self) -> &kube::Client {
         &self.client
     }
 
-    pub(crate) fn request(kind: &Kind, namespace: Option<&str>) -> Request {
+    /// A request for objects of a kind, everywhere or in a namespace.
+    pub fn request(kind: &Kind, namespace: Option<&str>) -> Request {
         Request::new(kind.path(namespace))
     }
 
     /// One object, or nothing when there is none.
-    pub(crate) async fn get(
-        &self,
-        kind: &Kind,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Result<Option<Value>, kube::Error> {
+    pub async fn get(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, kube::Error> {
         let request = Self::request(kind, namespace).get(name, &GetParams::default());
         match self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await {
             Ok(object) => Ok(Some(object)),
@@ -114,7 +113,7 @@ impl Api {
     }
 
     /// All objects that match, and the resource version of the list.
-    pub(crate) async fn list(
+    pub async fn list(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
@@ -131,7 +130,7 @@ impl Api {
     }
 
     /// Applies an object server-side. Conflicts are ours to win: on a cluster on loan nobody else owns these fields.
-    pub(crate) async fn apply(&self, object: &Value) -> Result<Value, kube::Error> {
+    pub async fn apply(&self, object: &Value) -> Result<Value, kube::Error> {
         let (Some(kind), Some(name)) = (Kind::of(object), object["metadata"]["name"].as_str()) else {
             return Err(kube::Error::BuildRequest(kube::core::request::Error::Validation(
                 "an object without apiVersion, kind or name".to_owned(),
@@ -144,7 +143,7 @@ impl Api {
     }
 
     /// Deletes an object with what it owns. That it does not exist is fine.
-    pub(crate) async fn delete(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> Result<(), kube::Error> {
+    pub async fn delete(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> Result<(), kube::Error> {
         let request = Self::request(kind, namespace).delete(name, &DeleteParams::background());
         match self.client.request_text(request.map_err(kube::Error::BuildRequest)?).await {
             Ok(_) => Ok(()),
@@ -154,14 +153,14 @@ impl Api {
     }
 
     /// The log of a container.
-    pub(crate) async fn log(&self, namespace: &str, pod: &str, params: &LogParams) -> Result<String, kube::Error> {
+    pub async fn log(&self, namespace: &str, pod: &str, params: &LogParams) -> Result<String, kube::Error> {
         let request = Self::request(&Kind::new("v1", "Pod"), Some(namespace)).logs(pod, params);
         self.client.request_text(request.map_err(kube::Error::BuildRequest)?).await
     }
 }
 
 /// The HTTP code of an answer of the API server; nothing when it did not answer.
-pub(crate) fn code(error: &kube::Error) -> Option<u16> {
+pub fn code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => Some(status.as_u16()),
@@ -170,7 +169,7 @@ pub(crate) fn code(error: &kube::Error) -> Option<u16> {
 }
 
 /// What an answer says, without the debug form that the library's own text carries.
-pub(crate) fn text(error: &kube::Error) -> String {
+pub fn text(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} {}: {}", status.code, status.reason, status.message),
         other => chain(other),
@@ -178,7 +177,7 @@ pub(crate) fn text(error: &kube::Error) -> String {
 }
 
 /// Whether the same request may succeed in a moment.
-pub(crate) fn is_transient(error: &kube::Error) -> bool {
+pub fn is_transient(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 429 || status.code >= 500,
         kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
@@ -192,13 +191,13 @@ pub(crate) fn is_transient(error: &kube::Error) -> bool {
 }
 
 /// A failed request as a failure: an API that does not answer is the environment, a refusal is whoever's request it was.
-pub(crate) fn failure(error: &kube::Error, refusal: Blame, check: &'static str, expected: &str) -> Failure {
+pub fn failure(error: &kube::Error, refusal: Blame, check: &'static str, expected: &str) -> Failure {
     let blame = if is_transient(error) { Blame::Environment } else { refusal };
     Failure::new(blame, check, expected, text(error))
 }
 
 /// Makes a request until the API answers; refusals end it at once.
-pub(crate) async fn patiently<T, F, Fut>(
+pub async fn patiently<T, F, Fut>(
     cx: &Cx,
     what: &str,
     refusal: Blame,

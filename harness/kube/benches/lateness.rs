@@ -1,6 +1,6 @@
 //! How late a wait notices: from the moment an object is as it should be until the wait for it returns.
 //!
-//! `cargo bench -p gsh-gitpod --bench lateness`. The waits are those of the installation: list, watch over TLS, judge after
+//! `cargo bench -p gsh-kube --bench lateness`. The waits are those of the installation: list, watch over TLS, judge after
 //! every change, while other objects change all the time. Beside them, in the same run, the bare stream of the library
 //! without anything of ours, which is the bound; and looking again and again, as everything waits that cannot be watched.
 
@@ -15,7 +15,7 @@ use gsh_emu_kube::{ApiError, ApiServer, ClusterCa, Containers, ExecEnd, ExecIo, 
 use gsh_engine::cx::Cx;
 use gsh_engine::stop::Stop;
 use gsh_engine::wait::{self, Progress};
-use gsh_gitpod::follow::{Follow, Scope};
+use gsh_kube::follow::{Follow, Scope};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
@@ -122,7 +122,7 @@ async fn main() {
     let mut late = Vec::new();
     for round in 1..=ROUNDS {
         ask.send(round).await.expect("it listens");
-        let judge = |view: &gsh_gitpod::follow::View| {
+        let judge = |view: &gsh_kube::follow::View| {
             let there = view.get("ConfigMap", "awaited").is_some_and(|object| has(object, round));
             Ok(if there { Progress::Ready(()) } else { Progress::NotYet("another round".to_owned()) })
         };
