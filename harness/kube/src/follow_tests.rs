@@ -135,6 +135,27 @@ async fn a_time_out_tells_the_last_thing_seen() {
     assert_eq!(error.to_string(), "expected the Job is complete within 50ms, last saw running");
 }
 
+/// Who is late is another question when nobody can see it.
+#[tokio::test]
+async fn a_time_out_tells_whether_the_api_was_silent() {
+    let refused = || (503, status(503).to_string());
+    let forever: Vec<(u16, String)> = std::iter::repeat_with(refused).take(100).collect();
+    for (answers, silent) in [
+        (vec![list("1", &[])], false),
+        // It stumbled, and is back.
+        (vec![list("1", &[]), refused(), events(&[("ADDED", job("2", false))])], false),
+        ([vec![list("1", &[])], forever].concat(), true),
+    ] {
+        let cx = Cx::unrecorded(Stop::new(), LONG);
+        let scope = Scope::new("batch/v1", "Job", "gitpod");
+        let mut follow =
+            Follow::start(&cx, &Script::of(&answers).api(), "GSH-INS-008", vec![scope]).await.expect("a list");
+        let end = follow.until("the Job is complete", Duration::from_millis(200), |view| Ok(complete(view))).await;
+        assert!(matches!(end, Err(WaitError::TimedOut { .. })), "{end:?}");
+        assert_eq!(follow.is_silent(), silent);
+    }
+}
+
 #[tokio::test]
 async fn a_stop_ends_the_wait() {
     let stop = Stop::new();

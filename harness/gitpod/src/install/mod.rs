@@ -120,7 +120,9 @@ impl GitpodInstaller {
         let applying = async { applying.await.map_err(Step::Applying) };
         let waiting = async {
             let seen = follow.until(&what, patience.ready, judge).await;
-            seen.map_err(|e| Step::Waiting(e.blame(Blame::Product, "GSH-INS-008")))
+            // What is late is the product's, unless nobody could see it.
+            let late = if follow.is_silent() { Blame::Environment } else { Blame::Product };
+            seen.map_err(|e| Step::Waiting(e.blame(late, "GSH-INS-008")))
         };
         let both = futures::future::try_join(applying, waiting).await;
         // Recorded only now: the finding is to hold what the events say.
