@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gsh_model::schedule::AtOnce;
 
 use crate::args_plan;
 
@@ -151,6 +152,13 @@ pub(crate) struct Room {
     /// Most servers at a time, all clusters together.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_servers: u32,
+}
+
+impl Room {
+    /// What may exist at a time.
+    pub(crate) fn at_once(&self) -> AtOnce {
+        AtOnce { clusters: self.max_clusters, servers: self.max_servers }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -67,6 +67,9 @@ pub(crate) struct Plan {
     /// Clusters at a time, for the time that the plan is expected to take.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) max_clusters: u32,
+    /// Servers at a time, all clusters together, for the same.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_servers: u32,
     /// For people, for programs, or as a GitHub Actions matrix.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(crate) format: PlanFormat,

@@ -7,7 +7,8 @@ use gsh_engine::job::Settings;
 use gsh_engine::stop::Stop;
 use gsh_model::budget::Shape;
 use gsh_model::exit::Exit;
-use gsh_model::plan::Plan;
+use gsh_model::plan::{Plan, PlannedCell};
+use gsh_model::schedule::{AtOnce, makespan};
 use gsh_providers::{Asked, HetznerProvider, Survey, Weight};
 use serde_json::json;
 
@@ -18,9 +19,6 @@ use crate::wiring;
 /// How long the account may take to answer everything.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A guess for a cell that was never timed, in seconds; only to say how long a plan takes.
-const USUAL_S: u64 = 25 * 60;
-
 /// Programs that gsh can do without and people will miss.
 const TOOLS: [(&str, &str); 2] =
     [("kubectl", "to look into a cluster that was kept"), ("ssh", "to log in to a machine that was kept")];
@@ -28,7 +26,7 @@ const TOOLS: [(&str, &str); 2] =
 /// Looks, and says what it saw. Creates nothing.
 pub(crate) async fn doctor(args: &args::Doctor) -> Result<Exit, CliError> {
     wiring::check(&args.account)?;
-    let bounds = crate::plan::Bounds { clusters: args.room.max_clusters, budget: None, jobs: None };
+    let bounds = crate::plan::Bounds { at_once: args.room.at_once(), budget: None, jobs: None };
     let (matrix, plan) = crate::plan::make(&args.selected, &wiring::OFFERS, &bounds)?;
     let settings = Settings {
         max_clusters: args.room.max_clusters as usize,
@@ -66,25 +64,13 @@ pub(crate) async fn look(provider: &HetznerProvider, plan: &Plan, settings: &Set
     let cx = Cx::unrecorded(Stop::new(), PATIENCE);
     let mut survey = provider.survey(&cx, &asked).await;
     if survey.blocker().is_none() {
-        let minutes = duration_s(plan, settings).div_ceil(60);
-        survey.add(
-            "time",
-            Weight::Note,
-            format!("about {minutes} minutes with {} clusters at a time", settings.max_clusters),
-        );
+        let (clusters, servers) = (settings.max_clusters, settings.max_servers);
+        let at_once = AtOnce { clusters: u32::try_from(clusters).unwrap_or(u32::MAX), servers };
+        let minutes = makespan(plan.own_cells().map(PlannedCell::work), at_once).div_ceil(60);
+        let text = format!("about {minutes} minutes with {clusters} clusters and {servers} servers at a time");
+        survey.add("time", Weight::Note, text);
     }
     survey
-}
-
-/// How long a plan takes when cells start in order as clusters become free. Servers are not counted.
-fn duration_s(plan: &Plan, settings: &Settings) -> u64 {
-    let mut free = vec![0_u64; settings.max_clusters.max(1)];
-    for planned in plan.own_cells() {
-        if let Some(first) = free.iter_mut().min() {
-            *first += planned.expected_s.unwrap_or(USUAL_S);
-        }
-    }
-    free.into_iter().max().unwrap_or(0)
 }
 
 fn look_at_tools(survey: &mut Survey) {

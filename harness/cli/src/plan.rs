@@ -10,6 +10,7 @@ use gsh_model::exit::Exit;
 use gsh_model::matrix::Matrix;
 use gsh_model::plan::{Infeasible, Plan, PlanError, Remembered, Selection, plan as decide};
 use gsh_model::scenario::{Need, ScenarioSpec};
+use gsh_model::schedule::AtOnce;
 use gsh_model::select::Select;
 use gsh_model::shard::ShardId;
 use gsh_model::tonight::Limits;
@@ -31,7 +32,11 @@ const JOBS: u16 = 200;
 pub(crate) fn plan(args: &args_plan::Plan) -> Result<Exit, CliError> {
     let github = args.format == PlanFormat::Github;
     let jobs = args.selected.night.max_jobs.or(github.then_some(JOBS));
-    let bounds = Bounds { clusters: args.max_clusters, budget: args.budget, jobs };
+    let bounds = Bounds {
+        at_once: AtOnce { clusters: args.max_clusters, servers: args.max_servers },
+        budget: args.budget,
+        jobs,
+    };
     let (matrix, plan) = make(&args.selected, &EVERYTHING, &bounds)?;
     if let Some(file) = &args.output {
         crate::whole::write_whole(file, json(&plan)?.as_bytes())
@@ -55,7 +60,7 @@ pub(crate) fn plan(args: &args_plan::Plan) -> Result<Exit, CliError> {
 
 /// What bounds a plan besides the selection.
 pub(crate) struct Bounds {
-    pub(crate) clusters: u32,
+    pub(crate) at_once: AtOnce,
     pub(crate) budget: Option<Euros>,
     pub(crate) jobs: Option<u16>,
 }
@@ -69,7 +74,7 @@ pub(crate) fn for_run(args: &args::Run, offers: &[Need], budget: Option<Euros>) 
         Some(file) => made_before(&args.selected.matrix, file)?,
         None if !part.narrow.is_empty() => narrowed(args, offers)?,
         None => {
-            let bounds = Bounds { clusters: args.room.max_clusters, budget, jobs };
+            let bounds = Bounds { at_once: args.room.at_once(), budget, jobs };
             // Without prices the plan cannot count money; the run's own cap still holds.
             match planned(&args.selected, offers, &bounds)? {
                 (matrix, Ok(plan)) => (matrix, plan),
@@ -120,7 +125,7 @@ fn narrowed(args: &args::Run, offers: &[Need]) -> Result<(Matrix, Plan), CliErro
     let selection = Selection {
         only: question.cells,
         scenarios: question.scenarios,
-        limits: Limits { clusters: args.room.max_clusters, ..Limits::default() },
+        limits: Limits { at_once: args.room.at_once(), ..Limits::default() },
         memory: remembered(&args.selected)?,
         ..Selection::default()
     };
@@ -152,7 +157,7 @@ fn planned(
         scenarios: selected.scenario.clone(),
         max_jobs: bounds.jobs.map(usize::from),
         only: Vec::new(),
-        limits: Limits { budget: bounds.budget, within_s: night.within, clusters: bounds.clusters },
+        limits: Limits { budget: bounds.budget, within_s: night.within, at_once: bounds.at_once },
         memory: remembered(selected)?,
         prices: night.prices.as_deref().map(read::prices).transpose()?,
     };
@@ -272,7 +277,8 @@ fn text(plan: &Plan) -> String {
     if let Some(estimate) = &plan.estimate {
         let seconds = |s: u64| duration(s.saturating_mul(1000));
         out.push_str(&format!("\nexpected: {}", seconds(estimate.makespan_s)));
-        out.push_str(&format!(" with {} clusters at a time", estimate.clusters));
+        let servers = estimate.servers.map(|n| format!(" and {n} servers")).unwrap_or_default();
+        out.push_str(&format!(" with {} clusters{servers} at a time", estimate.clusters));
         if !plan.shards.is_empty() {
             out.push_str(&format!(" in each of {} shards", plan.shards.len()));
         }

@@ -21,7 +21,7 @@ pub mod plan;
 pub mod rules;
 pub mod run;
 pub mod scenario;
-pub(crate) mod schedule;
+pub mod schedule;
 pub mod select;
 pub mod shard;
 pub mod stores;

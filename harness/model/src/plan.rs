@@ -1,7 +1,5 @@
 //! What will be run, and everything that was left out with its reason.
 
-use std::cmp::Reverse;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,7 +14,7 @@ use crate::matrix::{Matrix, nearest};
 use crate::outcome::{SkipReason, Subject};
 use crate::rules;
 use crate::scenario::{Impact, Need, ScenarioId, ScenarioSpec};
-use crate::schedule::makespan;
+use crate::schedule::{self, AtOnce, Work, makespan};
 use crate::select::{Select, SelectError};
 use crate::shard::{self, Shard, ShardId};
 use crate::stores::GivenStores;
@@ -61,6 +59,14 @@ impl PlannedCell {
         subjects.extend(self.scenarios.iter().map(|s| Subject::Scenario(s.scenario.clone())));
         subjects.push(Subject::Teardown);
         subjects
+    }
+
+    /// What it is expected to occupy, and for how long.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        /// Where a plan says nothing.
+        const USUAL_S: u64 = 25 * 60;
+        Work { seconds: self.expected_s.unwrap_or(USUAL_S), servers: self.servers }
     }
 }
 
@@ -127,6 +133,9 @@ pub struct Infeasible {
 pub struct Estimate {
     /// Clusters at a time that this assumes.
     pub clusters: u32,
+    /// Servers at a time that this assumes; plans of before did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<u32>,
     /// From the first order to the last removal, in seconds.
     pub makespan_s: u64,
     /// Seconds of all cells together.
@@ -332,7 +341,8 @@ pub fn plan(
     let toll = |cell: &Cell| {
         let here = scenarios.iter().filter(|spec| wanted(cell, spec) && unmet(spec, cell, offers).is_none());
         let seconds = expectations.duration(cell, here.count()).seconds;
-        Toll { seconds, cost: expectations.cost(shape(cell), seconds, selection.prices.as_ref()) }
+        let cost = expectations.cost(shape(cell), seconds, selection.prices.as_ref());
+        Toll { work: Work { seconds, servers: shape(cell).servers() }, cost }
     };
     let chosen = if !selection.only.is_empty() {
         only(&space, matrix, &selection.only)?
@@ -369,7 +379,7 @@ pub fn plan(
                 servers: shape(&cell).servers(),
                 why,
                 scenarios: planned,
-                expected_s: Some(toll(&cell).seconds),
+                expected_s: Some(toll(&cell).work.seconds),
                 cell,
             }
         })
@@ -377,9 +387,9 @@ pub fn plan(
     if cells.iter().all(|c| c.scenarios.iter().all(|s| s.skip.is_some())) {
         return Err(PlanError::Nothing { reason: "every scenario would be skipped in every cell".to_owned() });
     }
-    // What takes longest starts first, so that nothing long is left alone at the end.
     if selection.memory.is_some() || selection.limits.bind() {
-        cells.sort_by_key(|c| Reverse(c.expected_s));
+        let works: Vec<Work> = cells.iter().map(PlannedCell::work).collect();
+        cells = schedule::order(&works, selection.limits.at_once).into_iter().map(|at| cells[at].clone()).collect();
     }
     let planned: Vec<&Cell> = cells.iter().map(|c| &c.cell).collect();
     let coverage = cover::coverage(&space, &tuples, &planned, |code| {
@@ -387,7 +397,7 @@ pub fn plan(
         (green, green)
     });
     let shards = selection.max_jobs.map(|most| shard::divide(&cells, most)).unwrap_or_default();
-    let estimate = estimate(&cells, &shards, selection.limits.clusters, &expectations, &toll);
+    let estimate = estimate(&cells, &shards, selection.limits.at_once, &expectations, &toll);
     Ok(Plan {
         matrix_sha256: matrix.sha256.clone(),
         cover: selection.cover,
@@ -429,7 +439,7 @@ fn must_fit(musts: &[(Cell, String)], limits: Limits, toll: &impl Fn(&Cell) -> T
         }
     }
     if let Some(within) = limits.within_s {
-        let takes = makespan(tolls.iter().map(|t| t.seconds), limits.clusters);
+        let takes = makespan(tolls.iter().map(|t| t.work), limits.at_once);
         if takes > within {
             return Err(too_little("the time", format!("{} min", takes.div_ceil(60)), format!("{} min", within / 60)));
         }
@@ -454,19 +464,19 @@ fn only(space: &Space, matrix: &Matrix, cells: &[(Cell, String)]) -> Result<Vec<
 fn estimate(
     cells: &[PlannedCell],
     shards: &[Shard],
-    clusters: u32,
+    at_once: AtOnce,
     expectations: &Expectations,
     toll: &impl Fn(&Cell) -> Toll,
 ) -> Estimate {
-    let seconds = |cell: &PlannedCell| cell.expected_s.unwrap_or(0);
     let of_shard =
-        |shard: &Shard| makespan(cells.iter().filter(|c| shard.cells.contains(&c.id)).map(seconds), clusters);
-    let whole = || makespan(cells.iter().map(seconds), clusters);
+        |shard: &Shard| makespan(cells.iter().filter(|c| shard.cells.contains(&c.id)).map(PlannedCell::work), at_once);
+    let whole = || makespan(cells.iter().map(PlannedCell::work), at_once);
     let guessed = cells.iter().filter(|c| expectations.duration(&c.cell, 0).guessed).count();
     Estimate {
-        clusters,
+        clusters: at_once.clusters,
+        servers: Some(at_once.servers),
         makespan_s: shards.iter().map(of_shard).max().unwrap_or_else(whole),
-        work_s: cells.iter().map(seconds).sum(),
+        work_s: cells.iter().map(|c| c.work().seconds).sum(),
         guessed,
         cost: cells.iter().map(|c| toll(&c.cell).cost).sum::<Option<Amount>>(),
     }

@@ -15,7 +15,7 @@ use crate::cover::space::{Row, Space};
 use crate::cover::tuples::Tuples;
 use crate::cover::{Chosen, combinations, counted};
 use crate::history::Memory;
-use crate::schedule::makespan;
+use crate::schedule::{AtOnce, Work, makespan};
 
 /// Need of a combination that was never green.
 const NEVER: u64 = 1000;
@@ -33,13 +33,13 @@ pub struct Limits {
     pub budget: Option<Euros>,
     /// The most time it may take, in seconds.
     pub within_s: Option<u64>,
-    /// Clusters at a time.
-    pub clusters: u32,
+    /// What may exist at a time.
+    pub at_once: AtOnce,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { budget: None, within_s: None, clusters: 4 }
+        Self { budget: None, within_s: None, at_once: AtOnce { clusters: 4, servers: 20 } }
     }
 }
 
@@ -54,7 +54,7 @@ impl Limits {
 /// What one cell takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Toll {
-    pub(crate) seconds: u64,
+    pub(crate) work: Work,
     pub(crate) cost: Option<Amount>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn days(from: Timestamp, to: Timestamp) -> u64 {
 struct Night<'a> {
     limits: Limits,
     toll: &'a dyn Fn(&Row) -> Toll,
-    times: Vec<u64>,
+    works: Vec<Work>,
     spent: Amount,
 }
 
@@ -86,13 +86,14 @@ impl Night<'_> {
     fn take(&mut self, row: &Row) -> bool {
         let toll = (self.toll)(row);
         let spent = self.spent + toll.cost.unwrap_or_default();
-        let mut times = self.times.clone();
-        times.push(toll.seconds);
-        times.sort_unstable_by_key(|t| Reverse(*t));
+        let mut works = self.works.clone();
+        works.push(toll.work);
+        // The order in which they will run takes no longer than this one.
+        works.sort_by_key(|work| Reverse(work.seconds));
         let fits = self.limits.budget.is_none_or(|most| spent.gross <= most)
-            && self.limits.within_s.is_none_or(|most| makespan(times.iter().copied(), self.limits.clusters) <= most);
+            && self.limits.within_s.is_none_or(|most| makespan(works.iter().copied(), self.limits.at_once) <= most);
         if fits {
-            (self.spent, self.times) = (spent, times);
+            (self.spent, self.works) = (spent, works);
         }
         fits
     }
@@ -111,7 +112,7 @@ pub(crate) fn choose(
     let mut needs: Vec<u64> =
         (0..).zip(&tuples.feasible).map(|(code, f)| if *f { need(memory, code, now) } else { 0 }).collect();
     let row_toll = |row: &Row| toll(&space.cell(row));
-    let mut night = Night { limits, toll: &row_toll, times: Vec::new(), spent: Amount::ZERO };
+    let mut night = Night { limits, toll: &row_toll, works: Vec::new(), spent: Amount::ZERO };
     let mut chosen = Vec::new();
     let mut settle = |row: &Row, why: &str, needs: &mut Vec<u64>| {
         let reason = reasons(tuples, memory, needs, row, now);
@@ -123,7 +124,7 @@ pub(crate) fn choose(
     for (cell, why) in musts {
         let toll = toll(cell);
         night.spent += toll.cost.unwrap_or_default();
-        night.times.push(toll.seconds);
+        night.works.push(toll.work);
         match space.row(cell) {
             Some(row) => settle(&row, why, &mut needs),
             // The axes do not give it, so it has nothing of what is looked for.
@@ -136,7 +137,7 @@ pub(crate) fn choose(
         let toll = row_toll(row);
         let takes = match (limits.budget, toll.cost) {
             (Some(_), Some(cost)) => cost.gross.cents().max(1),
-            (_, _) => toll.seconds.max(1),
+            (_, _) => toll.work.seconds.max(1),
         };
         met * 1_000_000 / takes
     };

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p gsh-engine --bench schedule`. The dispatcher is the real one. Its provider is a bucket of requests and a clock: each
 //! lease takes the requests that one takes on the emulated API, and the time that one takes on the real cloud, more or less
-//! by chance. The plan has the order that `gsh plan` gives to cells whose time is remembered, the longest first; what is
+//! by chance. The plan has the order that `gsh plan` gives to cells whose time is remembered; what is
 //! remembered is off by up to a fifth, and in the lines with surprises one cell in twenty takes twice as long as all others like it.
 //!
 //! The bound is the largest of: the longest cell; the time of all clusters through how many there may be; the time of all servers
@@ -28,6 +28,7 @@ use gsh_model::outcome::Evidence;
 use gsh_model::plan::{Plan, PlannedCell, PlannedScenario};
 use gsh_model::run::RunState;
 use gsh_model::scenario::ScenarioId;
+use gsh_model::schedule::{AtOnce, Work, order};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -131,7 +132,9 @@ async fn schedule(cells: &[(Cell, Parts)], remembered: &[u64], allowed: Allowed,
             cell: cell.clone(),
         })
         .collect();
-    planned.sort_by_key(|cell| std::cmp::Reverse(cell.expected_s));
+    let works: Vec<Work> = planned.iter().map(PlannedCell::work).collect();
+    let at_once = AtOnce { clusters: u32::try_from(clusters).expect("few"), servers };
+    planned = order(&works, at_once).into_iter().map(|at| planned[at].clone()).collect();
     let week = Duration::from_secs(7 * 24 * 3600);
     let provider = Cloud::new(parts.clone());
     let job = Job {

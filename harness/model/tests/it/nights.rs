@@ -7,6 +7,7 @@ use gsh_model::matrix::Matrix;
 use gsh_model::outcome::Subject;
 use gsh_model::plan::{Plan, PlanError, PlannedCell, Remembered, Selection, plan};
 use gsh_model::scenario::ScenarioId;
+use gsh_model::schedule::AtOnce;
 use gsh_model::tonight::Limits;
 use jiff::{SignedDuration, Timestamp};
 
@@ -65,7 +66,7 @@ fn nights(
 }
 
 fn two_hours() -> Limits {
-    Limits { within_s: Some(3600), clusters: 2, budget: None }
+    Limits { within_s: Some(3600), at_once: AtOnce { clusters: 2, servers: 20 }, budget: None }
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn an_include_runs_every_night_also_where_the_axes_do_not_give_it() {
     let night = planned(two_hours()).expect("a plan");
     assert!(night.cells.iter().any(|c| c.why == "include: a customer has it"));
     assert!(night.estimate.expect("an estimate").makespan_s <= 3600);
-    let tight = Limits { within_s: Some(40 * 60), clusters: 1, budget: None };
+    let tight = Limits { within_s: Some(40 * 60), at_once: AtOnce { clusters: 1, servers: 20 }, budget: None };
     assert!(matches!(planned(tight), Err(PlanError::TooLittle { cells: 2, .. })), "it counts against the limit");
 }
 
