@@ -157,6 +157,12 @@ impl ApiError {
         matches!(&self.trouble, Trouble::Refused { code, .. } if matches!(code.as_str(), "locked" | "resource_locked"))
     }
 
+    /// Whether somebody has protected the thing: it is not free before somebody takes that off.
+    #[must_use]
+    pub(crate) fn is_protected(&self) -> bool {
+        matches!(&self.trouble, Trouble::Refused { code, .. } if code == "protected")
+    }
+
     /// Whether the cloud has no machine of that kind there: the next candidate may do.
     #[must_use]
     pub(crate) fn is_capacity(&self) -> bool {

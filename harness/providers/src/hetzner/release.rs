@@ -39,6 +39,8 @@ const KINDS: [(Kind, &str); 9] = [
 
 /// How often the whole is gone through before what is left counts as left.
 const PASSES: u32 = 6;
+/// After how many passes that changed nothing what is protected counts as left: only a person can take that off.
+const PROTECTED: u32 = 2;
 /// The shortest pause between two passes while something is locked. A lock ends when its action does, which may take
 /// minutes; it costs a pass of requests to find that out.
 const LOCKED: Duration = Duration::from_millis(500);
@@ -105,6 +107,7 @@ impl HetznerProvider {
         let mut removed: Vec<Resource> = Vec::new();
         let mut trouble: Option<ApiError> = None;
         let (mut pass, mut counted) = (0, 0);
+        let (mut before, mut unchanged) = (Vec::new(), 0);
         while counted < PASSES {
             let Look { found, held, unseen } = match self.all_of(cx, lease).await {
                 Ok(look) => look,
@@ -116,6 +119,13 @@ impl HetznerProvider {
             if found.is_empty() {
                 self.leases.forget(lease);
                 return Ok(Released { removed });
+            }
+            let there: Vec<(usize, u64)> = found.iter().map(|f| (f.rank, f.thing.id)).collect();
+            let protected = trouble.as_ref().is_some_and(ApiError::is_protected);
+            unchanged = if protected && before == there { unchanged + 1 } else { 0 };
+            before = there;
+            if unchanged >= PROTECTED {
+                break;
             }
             // Out of time, what is left is worth more than another try: it must be told.
             let locked = trouble.as_ref().is_some_and(ApiError::is_locked);

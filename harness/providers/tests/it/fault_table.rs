@@ -158,7 +158,7 @@ pub(crate) const ROWS: [Row; 51] = rows![
     "resets after every effect"         ALWAYS_AFTER "'reset'"                                                      => "GSH-CLOUD-001 3" "ok 0"            "ok 0"            "ok 3"             "GSH-CLOUD-001 3";
     "other pages for ever"              ALWAYS      "{ html = 200 }"                                                => "GSH-CLOUD-015 3" "GSH-CLOUD-015 3" "GSH-CLOUD-015 3" "GSH-CLOUD-015 23" "GSH-CLOUD-015 3";
     "a token that is revoked"           ALWAYS      "{ refuse = { status = 401, code = 'unauthorized' } }"          => "GSH-CLOUD-004 0" "GSH-CLOUD-004 0" "GSH-CLOUD-004 0" "GSH-CLOUD-004 5"  "GSH-CLOUD-004 0";
-    "a protection that stays"           ALWAYS      "{ refuse = { status = 423, code = 'protected' } }"             => "-"               "-"               "-"               "GSH-CLOUD-002 5"  "GSH-CLOUD-002 0";
+    "a protection that stays"           ALWAYS      "{ refuse = { status = 423, code = 'protected' } }"             => "-"               "-"               "-"               "GSH-CLOUD-002 2"  "GSH-CLOUD-002 0";
     "a use that stays"                  ALWAYS      "{ refuse = { status = 422, code = 'resource_in_use' } }"       => "-"               "-"               "-"               "GSH-CLOUD-002 23" "GSH-CLOUD-002 3";
 ];
 
