@@ -158,6 +158,20 @@ fn an_include_runs_every_night_also_where_the_axes_do_not_give_it() {
 }
 
 #[test]
+fn a_night_in_which_servers_are_scarce_takes_longer_and_its_time_limit_knows() {
+    let with = |servers, within_s| {
+        let at_once = AtOnce { clusters: 4, servers };
+        night(&[], begins(), Limits { within_s, at_once, budget: None }).expect("a plan")
+    };
+    let takes = |plan: &Plan| plan.estimate.as_ref().expect("an estimate").makespan_s;
+    assert!(takes(&with(8, None)) > takes(&with(100, None)), "the same cells, in each other's way");
+    let (few, many) = (with(8, Some(2 * 3600)), with(100, Some(2 * 3600)));
+    assert!(takes(&few) <= 2 * 3600 && takes(&many) <= 2 * 3600);
+    let work = |plan: &Plan| plan.estimate.as_ref().expect("an estimate").work_s;
+    assert!(work(&few) < work(&many), "less fits");
+}
+
+#[test]
 fn a_summary_of_a_resumed_run_replaces_the_earlier_one() {
     let (plans, history) = nights(1, two_hours(), green);
     let early = RunSummary { events: 3, finished: None, ..history[0].clone() };
