@@ -72,20 +72,27 @@ impl TryFrom<Value> for PricedServer {
     }
 }
 
-/// The machines that leases had and that are gone, with their prices: they have cost an hour at least.
+/// The machines that leases had and that are gone, with their prices: they have cost an hour at least. Or why nobody knows the
+/// price of one of them, and so not that of the lease.
 #[derive(Debug, Default)]
 pub(crate) struct Scrapped {
-    of_leases: Mutex<BTreeMap<LeaseId, Vec<Metered>>>,
+    of_leases: Mutex<BTreeMap<LeaseId, Result<Vec<Metered>, Failure>>>,
 }
 
 impl Scrapped {
-    fn note(&self, lease: &LeaseId, things: Vec<Metered>) {
+    fn note(&self, lease: &LeaseId, things: Result<Vec<Metered>, Failure>) {
         let mut of_leases = self.of_leases.lock().unwrap_or_else(PoisonError::into_inner);
-        of_leases.entry(lease.clone()).or_default().extend(things);
+        let known = of_leases.entry(lease.clone()).or_insert_with(|| Ok(Vec::new()));
+        match (known, things) {
+            (Ok(known), Ok(things)) => known.extend(things),
+            (Err(_), _) => {}
+            (known, unknown) => *known = unknown,
+        }
     }
 
-    fn of(&self, lease: &LeaseId) -> Vec<Metered> {
-        self.of_leases.lock().unwrap_or_else(PoisonError::into_inner).get(lease).cloned().unwrap_or_default()
+    fn of(&self, lease: &LeaseId) -> Result<Vec<Metered>, Failure> {
+        let of_leases = self.of_leases.lock().unwrap_or_else(PoisonError::into_inner);
+        of_leases.get(lease).cloned().unwrap_or_else(|| Ok(Vec::new()))
     }
 }
 
@@ -108,7 +115,7 @@ impl HetznerProvider {
                 }
             }
         }
-        let mut gone = self.scrapped.of(lease);
+        let mut gone = self.scrapped.of(lease)?;
         // A removal that failed has removed nothing.
         gone.retain(|g| meter.things.iter().all(|thing| (&thing.kind, thing.id) != (&g.kind, g.id)));
         meter.things.extend(gone);
@@ -136,10 +143,11 @@ impl HetznerProvider {
                 }
                 let (cell, lease) = (request.cell_id.clone(), request.lease.clone());
                 cx.record(EventKind::PartCharged { cell, lease, bill: meter.read(now) }).await;
-                self.scrapped.note(&request.lease, meter.things);
+                self.scrapped.note(&request.lease, Ok(meter.things));
             }
             Err(failure) => {
                 cx.note(&format!("what `{}` has cost could not be found out: {failure}", ordered.name)).await;
+                self.scrapped.note(&request.lease, Err(failure));
             }
         }
     }
@@ -172,4 +180,32 @@ fn read(thing: &Priced, kind: &str, tariff: &Tariff, meter: &mut Meter) -> Resul
         meter.things.push(metered("primary-ip", id, price));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use gsh_model::budget::Price;
+
+    use super::*;
+
+    #[test]
+    fn one_machine_without_a_price_makes_the_cost_of_its_lease_unknown() {
+        let lease: LeaseId = "g7f3a-c1-a1".parse().expect("a lease id");
+        let thing = |id| Metered {
+            kind: "server".to_owned(),
+            id,
+            name: "n".to_owned(),
+            created: Timestamp::UNIX_EPOCH,
+            gone: None,
+            price: Price::default(),
+        };
+        let scrapped = Scrapped::default();
+        assert_eq!(scrapped.of(&lease).map(|all| all.len()).ok(), Some(0));
+        scrapped.note(&lease, Ok(vec![thing(1)]));
+        scrapped.note(&lease, Ok(vec![thing(2)]));
+        assert_eq!(scrapped.of(&lease).map(|all| all.len()).ok(), Some(2));
+        scrapped.note(&lease, Err(Failure::environment("GSH-CLOUD-015", "a price", "none")));
+        scrapped.note(&lease, Ok(vec![thing(3)]));
+        assert!(scrapped.of(&lease).is_err(), "a later one does not make up for it");
+    }
 }
