@@ -131,3 +131,29 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::Stop;
+
+    /// How long after a state is there the wait for it returns, with and without somebody who says that it changed.
+    async fn late(woken: impl Stream<Item = ()> + Send + Unpin) -> Duration {
+        let cx = Cx::unrecorded(Stop::new(), Duration::from_secs(60));
+        let there = Instant::now() + Duration::from_millis(10_500);
+        let look = || async move {
+            Ok(if Instant::now() >= there { Progress::Ready(()) } else { Progress::NotYet("not there".to_owned()) })
+        };
+        until_woken(&cx, "it is there", Duration::from_secs(30), woken, look).await.expect("it comes");
+        there.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_woken_looks_at_once_and_who_is_not_looks_again_and_again() {
+        let change = Box::pin(futures::stream::once(tokio::time::sleep(Duration::from_millis(10_500))));
+        assert!(late(change).await <= Duration::from_millis(1));
+        let unheard = late(futures::stream::pending()).await;
+        assert!(unheard > Duration::from_millis(100) && unheard <= LONGEST, "{unheard:?}");
+        assert!(late(futures::stream::empty()).await <= LONGEST, "one that ends makes no difference");
+    }
+}
